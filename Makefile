@@ -1,0 +1,45 @@
+# Every target builds what it needs: a .venv from constraints.txt, once, and again when the requirements change.
+#   make PYTHON=python3.12 test                                             another Python
+#   make PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu demo      torch without CUDA (a tenth of the download)
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   := mismatch_quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench lint clean
+
+help:
+	@echo "make demo      train a small grid of networks, cached, and draw its figure"
+	@echo "make test      the tests (make test-all: the slow ones too)"
+	@echo "make bench     speed against joblib, diskcache, exca and cachier"
+	@echo "make lint      ruff and mypy"
+	@echo "make clean     remove $(VENV) and caches; results in sessions/ stay"
+
+demo: $(VENV)/installed-test
+	$(BIN)/python train.py -exp=$(DEMO)
+	$(BIN)/python make_figures.py -exp=$(DEMO)
+	@echo; ls -1 figures/$(DEMO)* | sed 's|^|figure: '"$(CURDIR)"'/|'
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto
+
+test-all: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto --slow
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/installed-%: setup.cfg constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "no virtual environment could be made: install your system's python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[$*]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

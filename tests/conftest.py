@@ -1,0 +1,62 @@
+"""What every test shares: a store of its own, and markers that skip with a reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {"data": why_no_data, "slurm": why_no_slurm, "gpu": why_no_gpu}
+    if not (config.getoption("--slow") or "slow" in config.getoption("-m")):
+        reasons["slow"] = lambda: "takes minutes: run with --slow"
+    for item in items:
+        for marker, why in reasons.items():
+            if item.get_closest_marker(marker) and (reason := why()):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_no_data() -> str:
+    """Why tests marked `data` cannot run here; empty when they can."""
+    folder = os.environ.get("GRIDRUN_DATA", "")
+    if not folder:
+        return "needs data sets: set GRIDRUN_DATA to their folder"
+    return "" if Path(folder).is_dir() else f"GRIDRUN_DATA={folder} is not a folder"
+
+
+@cache
+def why_no_slurm() -> str:
+    if not shutil.which("sbatch"):
+        return "needs Slurm: no sbatch on PATH"
+    answer = subprocess.run(["sinfo"], capture_output=True, text=True, timeout=30, check=False)
+    return "" if answer.returncode == 0 else f"Slurm does not answer: {answer.stderr.strip()}"
+
+
+@cache
+def why_no_gpu() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "needs torch"
+    import torch
+
+    return "" if torch.cuda.is_available() else "needs a CUDA device"
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that run() stores into during this test, instead of the repository's sessions/."""
+    folder = tmp_path / "sessions"
+    monkeypatch.setenv("GRIDRUN_SESSIONS", str(folder))
+    return folder
