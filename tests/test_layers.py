@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# The rule of the house: the engine is files at gridrun's top and dispatch/; the science is folders, stats.py and
+# The rule of the house: the engine is files at the top of gridrun/ and dispatch/; the science is folders, stats.py and
 # figures.py; glue is what stands below.
 GLUE = {"architectures", "cli", "tasks", "commands", "datajuicer"}
 SCIENCE = {"nn", "data", "training", "faults", "analysis", "stats", "figures"}
@@ -23,7 +23,18 @@ MAY_IMPORT = {
     "experiments": {"experiments", "glue", "engine", "science"},
 }
 HEAVY = {"torch", "pandas", "seaborn"}
-SLOW_TO_LOAD = {"numpy", "torch", "pandas", "joblib", "click", "rich", "seaborn", "diskcache", "matplotlib", "scipy"}
+SLOW_TO_LOAD = {
+    "numpy",
+    "torch",
+    "pandas",
+    "joblib",
+    "click",
+    "rich",
+    "seaborn",
+    "diskcache",
+    "matplotlib",
+    "scipy",
+}
 
 
 def ring(module: str) -> str | None:
@@ -41,7 +52,9 @@ def ring(module: str) -> str | None:
     return "glue" if room in GLUE else "science" if room in SCIENCE else "engine"
 
 
-def imported(source: str, module: str, is_package: bool, only_at_import: bool = False) -> Iterator[tuple[str, int]]:
+def imported(
+    source: str, module: str, is_package: bool, only_at_import: bool = False
+) -> Iterator[tuple[str, int]]:
     """Every (module, line) that `source` imports, relative names resolved.
 
     only_at_import: leave out what stands inside functions and under `if TYPE_CHECKING`.
@@ -136,10 +149,18 @@ def test_heavy_is_judged_at_import_only() -> None:
 def loaded_by(*arguments: str) -> set[str]:
     """The top-level packages that a fresh `python arguments` has loaded when it ends."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
+    names = (
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    )
     return {name.partition(".")[0] for name in names}
 
 

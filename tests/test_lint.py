@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 def check(*command: str) -> str:
     """The output of `python -m command` where it fails, else nothing."""
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    line = [sys.executable, "-m", *command]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
