@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# The rule of the house: the engine is files at the top of gridrun/ and dispatch/; the science is folders, stats.py and
-# figures.py; glue is what stands below.
+# The rule of the house: the engine is files at the top of gridrun/ and dispatch/; the science is folders,
+# stats.py and figures.py; glue is what stands below.
 GLUE = {"architectures", "cli", "tasks", "commands", "datajuicer"}
 SCIENCE = {"nn", "data", "training", "faults", "analysis", "stats", "figures"}
 MAY_IMPORT = {
