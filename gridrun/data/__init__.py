@@ -1,0 +1,51 @@
+"""Data sets by name. `KNOWN` says their shapes without loading anything; `load` reads one.
+
+>>> KNOWN["fashion_mnist"].image_shape
+(1, 28, 28)
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .splits import Splits
+
+
+@dataclass(frozen=True)
+class About:
+    """What a data set looks like; `load(data_dir, validation_fraction)` of the file `module` reads it."""
+
+    module: str
+    image_shape: tuple[int, int, int]
+    n_classes: int
+    source: str
+
+
+KNOWN = {
+    "digits": About("digits", (1, 8, 8), 10, "scikit-learn's copy of the UCI handwritten digits, offline"),
+    "fashion_mnist": About(
+        "fashion_mnist", (1, 28, 28), 10, "Xiao, Rasul, Vollgraf 2017, from its four IDX files"
+    ),
+}
+
+
+def about(name: str) -> About:
+    """The entry of `KNOWN`; an unknown name is a ValueError that lists the names."""
+    if name not in KNOWN:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(KNOWN)}")
+    return KNOWN[name]
+
+
+def load(name: str, data_dir: str | Path | None = None, validation_fraction: float = 0.0) -> Splits:
+    """Training, validation and test images of a data set, standardised, as tensors.
+
+    `data_dir` (or the environment variable GRIDRUN_DATA, or ./data) is where files that must be fetched are
+    looked for, in torchvision's layout. `validation_fraction` of the training images, 0 to below 1, is set
+    aside for validation.
+    """
+    module = importlib.import_module(f".{about(name).module}", __package__)
+    return module.load(data_dir, validation_fraction)

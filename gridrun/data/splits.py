@@ -1,0 +1,52 @@
+"""Training, validation and test images, as every data set here returns them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Images = tuple[Tensor, Tensor]  # images (n, channels, height, width) float32, labels (n,) int64
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Images and labels of each split; `validation` is None if nothing was set aside."""
+
+    train: Images
+    validation: Images | None
+    test: Images
+    n_classes: int
+
+
+def standardized(images: np.ndarray, mean: float, std: float) -> Tensor:
+    """(images - mean) / std as float32, pixels (n, height, width) in 0..1 made (n, 1, height, width).
+
+    >>> standardized(np.array([[[0.5, 1.0]]]), mean=0.5, std=0.25).tolist()
+    [[[[0.0, 2.0]]]]
+    """
+    return torch.from_numpy(((images - mean) / std).astype(np.float32)).unsqueeze(1)
+
+
+def validation_split(train: Images, fraction: float, seed: int = 0) -> tuple[Images, Images | None]:
+    """Set a fraction of the training images aside, chosen by `seed` alone (it is a property of the data set,
+    not of a run).
+
+    Any augmentation comes after it, so no validation image is a turned training image.
+
+    >>> images, labels = torch.zeros(10, 1, 2, 2), torch.arange(10)
+    >>> (_, kept), (_, aside) = validation_split((images, labels), 0.2)
+    >>> len(kept), len(aside), sorted([*kept.tolist(), *aside.tolist()]) == labels.tolist()
+    (8, 2, True)
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"validation_fraction={fraction!r}: want 0 <= fraction < 1")
+    n = len(train[1])
+    n_aside = round(n * fraction)
+    if n_aside == 0:
+        return train, None
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(n))
+    aside, kept = order[:n_aside].sort().values, order[n_aside:].sort().values
+    return (train[0][kept], train[1][kept]), (train[0][aside], train[1][aside])

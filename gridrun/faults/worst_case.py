@@ -1,0 +1,55 @@
+"""The worst case within a ball: accuracy at the parameters that an attack finds on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..training.adversarial import (
+    Gradient,
+    ParameterAttack,
+    Theta,
+    boundary_gradient,
+    find_perturbation,
+    mean_gradient,
+)
+from ..training.evaluation import accuracy, logits_at, parameters_of
+from ..training.seeding import generator
+
+
+def attacked_parameters(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: ParameterAttack,
+    seed: int = 0,
+    batch_size: int = 1000,
+) -> Theta:
+    """theta* that one attack finds for all images together: the attack of training, without dropout.
+
+    The images go through in batches and their gradients are averaged, so memory does not grow with their
+    number.
+    """
+    theta = parameters_of(model)
+    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
+    gradients = [_gradient(model, theta, x, y, attack) for x, y in batches]
+    total = mean_gradient(gradients, [len(y) for _, y in batches])
+    return find_perturbation(total, theta, attack, generator(seed, "attack")).applied_to(theta)
+
+
+def _gradient(model: nn.Module, theta: Theta, x: Tensor, y: Tensor, attack: ParameterAttack) -> Gradient:
+    def forward(parameters: Mapping[str, Tensor]) -> Tensor:
+        return functional_call(model, dict(parameters), (x,))
+
+    return boundary_gradient(forward, logits_at(model, theta, x), y, attack)
+
+
+def worst_case_accuracy(
+    model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, seed: int = 0
+) -> float:
+    """Accuracy in 0..1 on the very images that were attacked."""
+    return accuracy(
+        logits_at(model, attacked_parameters(model, images, labels, attack, seed), images), labels
+    )

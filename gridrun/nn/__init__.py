@@ -1,0 +1,1 @@
+"""Networks. Import its files one by one."""

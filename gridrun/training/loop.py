@@ -1,0 +1,137 @@
+"""The one training loop: a generator that yields (step, metrics, state) after every epoch.
+
+Randomness comes from streams named by seed, purpose and epoch or step (`seeding`), so the state holds no
+random generator, and a run continued from any yielded state ends in the same weights, bit for bit, as one
+never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .adam import OPTIMIZERS, Adam
+from .adversarial import Theta
+from .evaluation import accuracy, logits_at, parameters_of
+from .objective import Method, objective
+from .seeding import generator
+
+CHECKPOINTS = ("final", "best")
+Images = tuple[Tensor, Tensor]  # images (n, channels, height, width) and labels (n,)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs and the learning rate in each stretch of them, piecewise constant.
+
+    >>> Schedule(n_epochs=(3, 1), learning_rate=(1e-3, 1e-4)).rates()
+    [0.001, 0.001, 0.001, 0.0001]
+    """
+
+    n_epochs: Sequence[int]
+    learning_rate: Sequence[float]
+    batch_size: int = 100
+    optimizer: str = "adam"
+
+    def __post_init__(self) -> None:
+        if len(self.n_epochs) != len(self.learning_rate):
+            raise ValueError(
+                f"n_epochs={list(self.n_epochs)}, learning_rate={list(self.learning_rate)}: want one rate each"
+            )
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"no optimizer {self.optimizer!r}; there are {', '.join(OPTIMIZERS)}")
+
+    def rates(self) -> list[float]:
+        """The learning rate of each epoch."""
+        return [rate for n, rate in zip(self.n_epochs, self.learning_rate, strict=True) for _ in range(n)]
+
+
+@dataclass
+class State:
+    """All that the next epoch depends on, and the weights of the best epoch on the validation images."""
+
+    theta: Theta
+    optimizer: Adam
+    epoch: int = 0
+    step: int = 0
+    best_theta: Theta | None = None
+    best_accuracy: float = -1.0
+
+    def weights(self, checkpoint: str) -> Theta:
+        """Detached weights: "final" as they stand, or "best" on the validation images."""
+        if checkpoint not in CHECKPOINTS:
+            raise ValueError(f"checkpoint={checkpoint!r}: want one of {', '.join(CHECKPOINTS)}")
+        if checkpoint == "best" and self.best_theta is None:
+            raise ValueError('checkpoint="best" needs validation images: set validation_fraction above 0')
+        chosen = self.best_theta if checkpoint == "best" and self.best_theta is not None else self.theta
+        return {name: tensor.detach().clone() for name, tensor in chosen.items()}
+
+
+def start(model: nn.Module, optimizer: str = "adam") -> State:
+    """The state before the first epoch, at the model's own parameters (which training then leaves alone)."""
+    theta = {name: tensor.requires_grad_() for name, tensor in parameters_of(model).items()}
+    return State(theta, OPTIMIZERS[optimizer].at(theta))
+
+
+def fit(
+    model: nn.Module,
+    train: Images,
+    validation: Images | None,
+    method: Method,
+    schedule: Schedule,
+    seed: int,
+    state: State | None = None,
+) -> Iterator[tuple[int, dict[str, float], State]]:
+    """Train, yielding after each epoch the number of steps so far, the epoch's metrics, and the state
+    (changed in place).
+
+    Metrics: epoch, learning_rate, loss and training_accuracy (means over the epoch's batches), and
+    validation_accuracy where there are validation images.
+    """
+    state = state if state is not None else start(model, schedule.optimizer)
+    for epoch, rate in list(enumerate(schedule.rates()))[state.epoch :]:
+        metrics = {"epoch": epoch + 1, "learning_rate": rate}
+        metrics |= _train_epoch(model, train, method.at_epoch(epoch), schedule.batch_size, rate, seed, state)
+        state.epoch = epoch + 1
+        if validation is not None:
+            metrics["validation_accuracy"] = _validate(model, validation, state)
+        yield state.step, metrics, state
+
+
+def batches(n_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Indices of each batch of an epoch: a fresh permutation, the incomplete last batch left out (unless it
+    is the only).
+
+    >>> [len(b) for b in batches(1257, 100, seed=0, epoch=0)] == [100] * 12
+    True
+    """
+    order = torch.randperm(n_images, generator=generator(seed, "order", epoch))
+    size = min(batch_size, n_images)
+    return iter(order[: n_images // size * size].split(size))
+
+
+def _train_epoch(
+    model: nn.Module, train: Images, method: Method, batch_size: int, rate: float, seed: int, state: State
+) -> dict[str, float]:
+    images, labels = train
+    losses, accuracies = [], []
+    for index in batches(len(images), batch_size, seed, state.epoch):
+        x, y = images[index], labels[index]
+        loss, logits = objective(model, state.theta, x, y, method, generator(seed, "step", state.step))
+        gradients = torch.autograd.grad(loss, list(state.theta.values()))
+        state.optimizer.update(state.theta, gradients, rate)
+        state.step += 1
+        losses.append(loss.detach())
+        accuracies.append(accuracy(logits, y))
+    return {"loss": torch.stack(losses).mean().item(), "training_accuracy": sum(accuracies) / len(accuracies)}
+
+
+def _validate(model: nn.Module, validation: Images, state: State) -> float:
+    found = accuracy(logits_at(model, state.theta, validation[0]), validation[1])
+    if found > state.best_accuracy:
+        state.best_accuracy = found
+        state.best_theta = {name: tensor.detach().clone() for name, tensor in state.theta.items()}
+    return found
