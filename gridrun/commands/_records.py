@@ -1,0 +1,150 @@
+"""Stored results as flat rows, and the conditions that choose among them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ..errors import UsageError, nearest
+from ..experiment import enter, find_root
+from ._settings import literal
+
+if TYPE_CHECKING:
+    from ..store import Record, Store
+
+where_option = click.option(
+    "-where", "--where", multiple=True, metavar="KEY=VALUE",
+    help="Only results with this setting; also !=, <, <=, >, >=. Repeat it for several.",
+)  # fmt: skip
+
+CONDITION = re.compile(r"(.+?)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    """Equal, or one of a list of wanted values; text also matches its own spelling (1.10 and '1.10')."""
+    if isinstance(wanted, (list, tuple, set)) and not isinstance(value, (list, tuple)):
+        return value in wanted
+    return bool(value == wanted)
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": _equal,
+    "!=": lambda value, wanted: not _equal(value, wanted),
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Condition(NamedTuple):
+    """One --where: the key as written, the operator's sign, and the value as Python and as text."""
+
+    key: str
+    sign: str
+    value: Any
+    text: str
+
+    def holds(self, value: Any) -> bool:
+        wanted = self.text if isinstance(value, str) else self.value
+        if isinstance(value, str) and isinstance(self.value, (list, tuple)):
+            wanted = self.value
+        try:
+            return bool(OPERATORS[self.sign](value, wanted))
+        except TypeError:  # no order between these two
+            return False
+
+
+def conditions(texts: Iterable[str]) -> list[Condition]:
+    """What --where options say.
+
+    >>> [tuple(condition) for condition in conditions(["seed=0", "level<=0.3"])]
+    [('seed', '=', 0, '0'), ('level', '<=', 0.3, '0.3')]
+    """
+    found = []
+    for text in texts:
+        match = CONDITION.fullmatch(text)
+        if not match:
+            raise UsageError(f"--where {text!r} is no condition; write key=value, key!=value, key<value ...")
+        key, sign, value = match.groups()
+        found.append(Condition(key.strip(), sign, literal(value), value.strip()))
+    return found
+
+
+def fields(record: Record) -> dict[str, Any]:
+    """All that can be asked of a result: what it is, its settings, and how it was obtained."""
+    flat = {
+        "id": record.id,
+        "table": record.table,
+        "function": record.function,
+        "state": record.state,
+        "generation": record.generation,
+        "start": record.start,
+        "seconds": record.seconds,
+        "peak_mb": record.peak_mb,
+    }
+    return {**flat, **_flatten(record.context), **record.dependencies}
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"git": {"commit": "ab"}} as {"git.commit": "ab"}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        inner = (
+            _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        )
+        flat.update(inner)
+    return flat
+
+
+def column_of(key: str, known: Iterable[str]) -> str | None:
+    """The field that a key means: its full name, or what stands after the last : or . of it.
+
+    >>> column_of("seed", ["model:seed", "id"]), column_of("commit", ["git.commit"]), column_of("x", ["id"])
+    ('model:seed', 'git.commit', None)
+    """
+    names = list(known)
+    if key in names:
+        return key
+    return next((name for name in names if re.split("[:.]", name)[-1] == key), None)
+
+
+def select(store: Store, table: str | None, where: Sequence[str]) -> list[Record]:
+    """The results that meet every condition, oldest first.
+
+    Raises UsageError for a table, or a key, that no result has.
+    """
+    records = list(store.records())
+    if table is not None:
+        tables = {record.table for record in records}
+        if table not in tables:
+            raise UsageError(f"no table {table!r} in {store.path}; {nearest(table, tables)}")
+        records = [record for record in records if record.table == table]
+    for condition in conditions(where):
+        flat = [fields(record) for record in records]
+        columns = [column_of(condition.key, row) for row in flat]
+        if flat and not any(columns):
+            known = {re.split("[:.]", key)[-1] for row in flat for key in row}
+            raise UsageError(f"no result has {condition.key!r}; {nearest(condition.key, known)}")
+        records = [
+            r for r, row, c in zip(records, flat, columns) if c is not None and condition.holds(row[c])
+        ]
+    return sorted(records, key=lambda record: record.start)
+
+
+def store_of(ctx: click.Context) -> Store:
+    """The store of the study around the current folder, or the one that GRIDRUN_SESSIONS names."""
+    from ..store import open_store
+    from ..study import default_store
+
+    try:
+        enter(find_root(ctx.obj or Path.cwd()))
+    except UsageError:
+        if not Path(default_store()).is_dir():
+            raise
+    return open_store()

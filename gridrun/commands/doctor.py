@@ -1,0 +1,128 @@
+"""gridrun doctor: is everything in order, and what is damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from ..errors import GridrunError
+from ..experiment import find_root, load, names
+from ._points import plural
+from ._records import store_of
+from ._screen import show_rows
+from .gc import in_bytes
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+EPILOG = """\b
+Examples:
+  gridrun doctor
+  gridrun doctor && rsync -a sessions/ backup/
+
+A damaged result is computed again by the next run that needs it; nothing else is lost.
+The exit status is 0 only if there is no problem.
+"""
+
+
+class Finding(NamedTuple):
+    """One line of the report: "ok" or "problem", what was looked at, what was found."""
+
+    state: str
+    what: str
+    found: str
+
+
+@click.command("doctor", short_help="Find damage, and what is not in order.", epilog=EPILOG)
+@click.pass_context
+def command(ctx: click.Context) -> bool:
+    """Read every checksum of the store and check the study; say what is damaged, by name."""
+    store = store_of(ctx)
+    findings = [*packages(), *of_store(store), *damaged(store), *of_study(ctx.obj or Path.cwd())]
+    show_rows([finding._asdict() for finding in findings])
+    n_problems = sum(finding.state == "problem" for finding in findings)
+    click.echo(f"{plural(n_problems, 'problem')} found" if n_problems else "everything is in order")
+    return not n_problems
+
+
+def packages() -> Iterator[Finding]:
+    """Which versions are installed, and which of those that gridrun needs are not."""
+    found = []
+    for requirement in metadata.requires("gridrun") or []:
+        name = requirement.split(";")[0].rstrip("0123456789.<>=!~, ")
+        if "extra ==" in requirement or "python_version" in requirement:
+            continue
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            yield Finding("problem", "packages", f"{name} is not installed")
+    yield Finding("ok", "packages", f"gridrun {metadata.version('gridrun')}, " + ", ".join(found))
+
+
+def of_store(store: Store) -> Iterator[Finding]:
+    """Where results go, whether they can, and who computes now."""
+    if not store.path.exists():
+        yield Finding("ok", "store", f"{store.path} is made by the first result")
+        return
+    states = [record.state for record in store.records()]
+    n_failed = states.count("failed")
+    counted = plural(len(states) - n_failed, "result") + (
+        f" and {plural(n_failed, 'failure')}" if n_failed else ""
+    )
+    free = shutil.disk_usage(store.path).free
+    yield Finding("ok" if free > 1e9 else "problem", "disk", f"{in_bytes(free)} free")
+    if os.access(store.path, os.W_OK):
+        yield Finding("ok", "store", f"{store.path}: {counted}")
+    else:
+        yield Finding("problem", "store", f"{store.path}: {counted}; it cannot be written by you")
+    for claim in store.live_claims():
+        since = datetime.fromtimestamp(claim.since).isoformat(" ", "seconds")
+        yield Finding("ok", "running", f"{plural(len(claim.keys), 'point')} by {claim.owner}, since {since}")
+
+
+def damaged(store: Store) -> Iterator[Finding]:
+    """Each file that is not what was written."""
+    damage = store.verify()
+    for each in damage:
+        yield Finding("problem", "damage", f"{each.path}: {each.what}")
+    if not damage:
+        yield Finding("ok", "checksums", "every file is what was written")
+
+
+def of_study(start: Path) -> Iterator[Finding]:
+    """Whether each experiment can be imported and each launch profile read."""
+    try:
+        root = find_root(start)
+    except GridrunError:
+        yield Finding("ok", "study", f"{start} is in no study")
+        return
+    for name in names(root):
+        try:
+            load(root, name)
+        except Exception as error:  # noqa: BLE001 - a page may raise anything; it is reported by name
+            yield Finding("problem", "experiment", f"{name}: {type(error).__name__}: {error}")
+        else:
+            yield Finding("ok", "experiment", name)
+    for profile in sorted((root / "launch").glob("*.toml")):
+        yield of_profile(profile)
+
+
+def of_profile(path: Path) -> Finding:
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        return Finding("problem", "profile", f"{path.name}: {error}")
+    return Finding("ok", "profile", path.name)

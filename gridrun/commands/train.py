@@ -1,0 +1,139 @@
+"""gridrun train: compute what is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..experiment import load, overridden
+from ._points import NOT_DONE, count, different_settings, in_words, is_done
+from ._screen import show_rows
+from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
+
+if TYPE_CHECKING:
+    from ..grid import Grid
+    from ..runner import PointState
+
+OPTIONS = ("exp", "n_threads", "mode", "force", "dry-run", "all")
+EPILOG = """\b
+Examples:
+  python train.py                                      every experiment
+  python train.py -exp=mismatch_quickstart -n_threads=2
+  python train.py -exp=a,b --dry-run                   what is cached, stale, failed or missing, and why
+  python train.py -exp=a -n_epochs=1 -dataset=digits   these settings on every point
+  python train.py -exp=a -seed=0 -force                compute again; the older results are kept
+
+A setting is read as Python (0.1, [64, 10], None), or else as text.
+The exit status is 0 only if every point is done.
+"""
+
+
+@click.command("train", context_settings=TAKES_SETTINGS, short_help="Compute what is missing.", epilog=EPILOG)
+@experiment_options
+@click.option(
+    "-n_threads",
+    "--n_threads",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Points side by side (1 by default).",
+)
+@click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
+@click.option("-force", "--force", is_flag=True, help="Compute what is stored, too.")
+@click.option("-dry_run", "--dry-run", "dry_run", is_flag=True, help="Say what would be computed, and stop.")
+@click.option(
+    "-all", "--all", "all_points", is_flag=True, help="With --dry-run: list every point to compute."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    exp: tuple[str, ...],
+    settings: tuple[str, ...],
+    n_threads: int,
+    mode: str | None,
+    force: bool,
+    dry_run: bool,
+    all_points: bool,
+) -> bool:
+    """Compute every point of the experiments' grids that is not stored yet.
+
+    Any -KEY=VALUE sets that key on every point; the points must have it.
+    """
+    import gridrun
+
+    overrides = parse(settings, OPTIONS)
+    grids: dict[str, Grid] = {}
+    root = study(ctx)
+    for name in chosen(root, exp):
+        with overridden(load(root, name), overrides) as experiment:
+            grids[name] = experiment.train_grid()
+    everything = [point for grid in grids.values() for point in grid]
+    if dry_run:
+        tell_plan(grids, gridrun.explain(everything, "train")("{*}"), limit=None if all_points else 10)
+        return True
+    options: dict[str, Any] = {
+        "n_threads": n_threads,
+        "mode": mode,
+        "run_mode": "force" if force else "normal",
+    }
+    start = time.monotonic()
+    try:
+        states = gridrun.ensure(everything, "train", on_error="store", **options)("{*}")
+    except KeyboardInterrupt:
+        states = gridrun.explain(everything, "train")("{*}")
+        n_done = sum(is_done(state) for state in states)
+        click.echo(
+            f"interrupted: {n_done} of {len(states)} points are done and kept; start again to go on", err=True
+        )
+        raise
+    tell_outcome(grids, states, time.monotonic() - start)
+    return all(is_done(state) for state in states)
+
+
+def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int | None) -> None:
+    """How many points are in which state, and those to compute with what sets them apart and why."""
+    for name, grid, part in parts(grids, states):
+        click.echo(in_words(name, count(part)))
+        apart = different_settings(grid)
+        rows = [
+            {
+                "state": state.state,
+                "id": state.id[:12],
+                **{key: point.get(key) for key in apart},
+                "why": state.detail,
+            }
+            for point, state in zip(grid, part)
+            if not is_done(state)
+        ]
+        show_rows(rows[:limit])
+        if limit is not None and len(rows) > limit:
+            click.echo(f"... and {len(rows) - limit} more: --all lists them")
+
+
+def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: float) -> None:
+    """A line per experiment, and a line per point that is not done."""
+    for name, grid, part in parts(grids, states):
+        click.echo(in_words(name, count(part), seconds))
+        apart = different_settings(grid) if not all(map(is_done, part)) else []
+        for point, state in zip(grid, part):
+            if state.state in NOT_DONE:
+                settings = " ".join(f"{key}={point.get(key)!r}" for key in apart)
+                click.echo(f"  {state.state} {state.id[:12]} {settings}: {state.detail}", err=True)
+    if any(state.state == "failed" for state in states):
+        click.echo(
+            "gridrun show ID prints a traceback; the same command tries the failed points again", err=True
+        )
+
+
+def parts(
+    grids: dict[str, Grid], states: Sequence[PointState]
+) -> list[tuple[str, Grid, Sequence[PointState]]]:
+    """Each experiment's name, grid and states."""
+    found, start = [], 0
+    for name, grid in grids.items():
+        found.append((name, grid, states[start : start + len(grid)]))
+        start += len(grid)
+    return found
