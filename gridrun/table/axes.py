@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import MissingKey, UsageError, nearest
-from ..grid import equal
 from ..hashing import content
 from ..template import get
 
@@ -77,7 +76,7 @@ class Deviation:
     def method(self, point: Point, labels: Labels) -> str:
         """The deviations of one point as text."""
         values = {key: get(point, key, default) for key, default in self.defaults.items()}
-        deviating = [key for key, default in self.defaults.items() if not equal(values[key], default)]
+        deviating = [key for key, default in self.defaults.items() if mark(values[key]) != mark(default)]
         parts = [f"{labels.get(key, key)} = {values[key]}" for key in deviating]
         text = ", ".join(str(labels.get(part, part)) for part in parts) or self.standard
         return text if any("$" in str(values[key]) for key in deviating) else Label(text)
@@ -120,7 +119,10 @@ def make_axis(name: str, column: Iterable[Any], labels: Labels, order: Sequence[
     >>> make_axis("m", ["b", "a", "c", "a"], {"c": "see"}, order=["see", "b", "zzz"]).values
     ('c', 'b', 'a')
     """
-    values = sorted({mark(value): value for value in column}.values(), key=_rank)
+    distinct: dict[Hashable, Any] = {}
+    for value in column:
+        distinct.setdefault(mark(value), value)
+    values = sorted(distinct.values(), key=_rank)
     wanted = {mark(one): place for place, one in reversed(list(enumerate(order)))}
     values.sort(key=lambda value: wanted.get(mark(value), wanted.get(label_of(value, labels), len(order))))
     shown = tuple(label_of(value, labels) for value in values)
@@ -176,5 +178,5 @@ def _rank(value: Any) -> tuple[int, Any]:
     if value is None:
         return 0, 0
     if isinstance(value, numbers.Real):
-        return 1, float(value) if value == value else math.inf
+        return 1, (float(value) if value == value else math.inf, isinstance(value, bool))
     return (2, value) if isinstance(value, str) else (3, str(value))

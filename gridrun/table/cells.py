@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UsageError
-from ..grid import equal
 
 Pick = Callable[[list[float]], float]
 PICKS: dict[str, Pick] = {"max": max, "min": min}
@@ -67,12 +66,11 @@ def write_cell(cell: Cell, decimals: int, spread: bool) -> str:
     '0.50'
     """
     if not cell.numbers:
-        distinct = [v for i, v in enumerate(cell.values) if not any(equal(v, w) for w in cell.values[:i])]
-        return "; ".join(str(value) for value in distinct)
+        return "; ".join(dict.fromkeys(str(value) for value in cell.values))
     if len(cell.numbers) == 1:
         whole = len(cell.values) == 1 and _is_whole(cell.values[0])
-        return str(cell.values[0]) if whole else f"{cell.mean:.{decimals}f}"
-    return f"{cell.mean:.{decimals}f}" + (f" ± {cell.std:.{decimals}f}" if spread else "")
+        return str(cell.values[0]) if whole else _fixed(cell.mean, decimals)
+    return _fixed(cell.mean, decimals) + (f" ± {_fixed(cell.std, decimals)}" if spread else "")
 
 
 def best(cells: Sequence[Cell], pick: Pick, decimals: int) -> list[bool]:
@@ -123,6 +121,10 @@ def _numbers(value: Any) -> Iterable[float]:
     if isinstance(value, (list, tuple)):
         return [number for one in value for number in _numbers(one)]
     raise _NotNumbers
+
+
+def _fixed(number: float, decimals: int) -> str:
+    return f"{round(number, decimals) + 0.0:.{decimals}f}"  # adding 0.0 makes -0.00 a 0.00
 
 
 def _is_whole(value: Any) -> bool:
