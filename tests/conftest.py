@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import tiny_study
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -60,3 +61,10 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sessions"
     monkeypatch.setenv("GRIDRUN_SESSIONS", str(folder))
     return folder
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny_study.TinyStudy:
+    """A study of two small experiments, with its own sessions/ where a user's would be."""
+    monkeypatch.delenv("GRIDRUN_SESSIONS")
+    return tiny_study.make(tmp_path / "study")

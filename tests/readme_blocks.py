@@ -96,7 +96,7 @@ def run_python(block: Block, names: dict[str, Any], folder: Path) -> None:
 
 
 def run_bash(block: Block, folder: Path) -> None:
-    """Run the commands of a block in `folder`; those that set a machine up are checked (see `check_setup`)."""
+    """Run the commands of a block in `folder`; those that set a machine up are checked (`check_setup`)."""
     commands = [line for line in logical_lines(block.code) if not check_setup(line, folder)]
     if not commands:
         return

@@ -1,0 +1,84 @@
+"""gridrun train: settings, dry runs, forced runs."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_study import PAGE, TinyStudy
+
+
+def test_a_second_run_computes_nothing(study: TinyStudy) -> None:
+    assert "waves: 4 points: 4 computed now" in study.run("train", "-exp=waves").out
+    assert study.run("train", "-exp=waves").out == "waves: 4 points: 4 cached\n"
+    assert len(study.calls()) == 4
+
+
+def test_the_dry_run_tells_missing_cached_failed_and_stale_and_computes_nothing(study: TinyStudy) -> None:
+    assert "waves: 4 points: 4 missing" in study.run("train", "-exp=waves", "--dry-run").out
+    assert study.calls() == []
+    study.run("train", "-exp=waves", "-seed=0")
+    half = study.run("train", "-exp=waves", "--dry-run")
+    assert half.status == 0
+    assert "waves: 4 points: 2 cached, 2 missing" in half.out
+    study.run("train", "-exp=waves", "-level=bad", "-seed=0")
+    assert (
+        "waves: 1 point: 1 failed"
+        in study.run("train", "-exp=waves", "-level=bad", "-seed=0", "--dry-run").out
+    )
+    study.write("waves", PAGE.replace("1 - point", "2 - point"))
+    stale = study.run("train", "-exp=waves", "-seed=0", "--dry-run").out
+    assert "waves: 2 points: 2 stale" in stale and "waves_measure" in stale
+    assert len(study.calls()) == 3
+
+
+def test_the_dry_run_lists_ten_points_or_all(study: TinyStudy) -> None:
+    study.write("waves", PAGE.replace('"seed", [0, 1]', '"seed", range(20)'))
+    short = study.run("train", "-exp=waves", "--dry-run").out
+    assert "... and 30 more: --all lists them" in short
+    assert study.run("train", "-exp=waves", "--dry-run", "--all").out.count("missing ") == 40
+
+
+@pytest.mark.parametrize("words", [["-seed=7"], ["--seed=7"], ["-seed", "7"]])
+def test_a_setting_sets_its_key_on_every_point_and_equal_points_are_one(
+    study: TinyStudy, words: list[str]
+) -> None:
+    assert "waves: 2 points: 2 computed now" in study.run("train", "-exp=waves", *words).out
+    assert sorted(study.calls()) == ["waves level=0.1 seed=7", "waves level=0.2 seed=7"]
+
+
+def test_force_computes_again(study: TinyStudy) -> None:
+    study.run("train", "-exp=waves", "-seed=0")
+    assert study.run("train", "-exp=waves", "-seed=0", "-force").status == 0
+    assert len(study.calls()) == 4
+
+
+def test_one_failure_does_not_stop_the_others(study: TinyStudy) -> None:
+    study.write("waves", PAGE.replace('"level", [0.1, 0.2]', '"level", [0.1, "bad", 0.2]'))
+    done = study.run("train", "-exp=waves", "-n_threads=2")
+    assert done.status == 1
+    assert "waves: 6 points: 4 computed now, 2 failed" in done.out.replace(" (0.0 s)", "").replace(
+        " (0.1 s)", ""
+    )
+    assert "level='bad' seed=1: ValueError: no measurement at a bad level" in done.err
+
+
+def test_a_class_of_the_module_s_name_is_an_experiment_too(study: TinyStudy) -> None:
+    functions, _, rest = PAGE.partition("def train_grid")
+    body = "    @staticmethod\n    def train_grid" + rest.replace("\n", "\n    ").replace(
+        "train_grid(),", "NAME.train_grid(),"
+    )
+    study.write(
+        "waves",
+        functions
+        + "class NAME:\n"
+        + body.replace("    def visualize", "    @staticmethod\n    def visualize"),
+    )
+    assert study.run("train", "-exp=waves", "-seed=3").status == 0
+    assert study.run("figures", "-exp=waves", "-seed=3").status == 0
+    assert (study.folder / "figures" / "waves.txt").read_text() == "[0.6, 0.19999999999999996]"
+
+
+@pytest.mark.parametrize("page", ["", "def train_grid(): return []\n", "def visualize(): pass\n"])
+def test_a_page_without_its_functions_is_named(study: TinyStudy, page: str) -> None:
+    study.write("waves", page)
+    done = study.run("train", "-exp=waves")
+    assert done.status == 2 and "experiments/waves.py needs" in done.err
