@@ -1,0 +1,1 @@
+"""Where points are computed: here (local.py), and elsewhere."""

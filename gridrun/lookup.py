@@ -1,0 +1,187 @@
+"""Asking the store for one function's results: which record of a key holds, and its value."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .cache import Cached, Keying
+from .codec import decode_result, files_of
+from .errors import CodeChanged
+from .fingerprint import changed_parts
+from .provenance import circumstances
+from .segments import FAILURE, RESULT, ROW, Frame, Row
+from .store import EXTERNAL, DamagedFile, Store, session_id
+
+MISS = object()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result of the store, by its record; `frame` is None for files that the function keeps by itself."""
+
+    id: str
+    frame: Frame | None
+    row: Row | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether results of one context (function and code as they were then) may be used now."""
+
+    code: bytes
+    current: bool
+    changed_defaults: frozenset[str]
+    changes: tuple[str, ...]
+
+
+class Lookup:
+    """The results of one cached function in one store."""
+
+    def __init__(self, cached: Cached, store: Store) -> None:
+        self.cached = cached
+        self.store = store
+        self.cache_dir = str(store.path)
+        self.verdicts: dict[bytes, Verdict] = {}
+        self.usable: set[bytes] = set()  # contexts whose results hold without further questions
+        self.reused: Counter[tuple[str, ...]] = Counter()
+        self._context: bytes | None = None
+
+    @property
+    def context(self) -> bytes:
+        """What all results that are computed now share, as JSON."""
+        if self._context is None:
+            cached = self.cached
+            code = cached.fingerprint
+            file = cached.function.__code__.co_filename
+            self._context = json.dumps(
+                {
+                    "function": cached.identity,
+                    "table": cached.table,
+                    "code": code.digest.hex(),
+                    "parts": code.parts,
+                    "from_bytecode": code.from_bytecode,
+                    "defaults": cached.default_digests,
+                    "version": repr(cached.version),
+                    **circumstances(_folder(file)),
+                },
+                sort_keys=True,
+            ).encode()
+        return self._context
+
+    # ----------------------------------------------------------------------------------------------------- the records
+    def value(self, key: bytes) -> Any:
+        """The value of a key, MISS if it has none: the quick way for results that the store itself keeps."""
+        place = self.store.index.get(key)
+        if type(place) is tuple:
+            frame, number = place
+            row = ROW.unpack_from(frame.table, number * ROW.size)
+            if row[3] == RESULT and frame.contexts[row[1]] in self.usable and frame.keep:
+                payload = frame.values[row[4] : row[5]]
+                if payload[:1] not in (b"J", EXTERNAL):
+                    return decode_result(payload, self.store.read_blob)
+        return MISS
+
+    def find(self, key: bytes, keying: Keying, values: Sequence[Any]) -> Found | None:
+        """The result that holds for a key: the newest generation, and in it the first record that is whole."""
+        stale: Verdict | None = None
+        for frame, row in self.store.rows(key):
+            if row.kind != RESULT:
+                continue
+            verdict = self._verdict(frame.contexts[row.context])
+            if not self._holds(verdict, keying, values):
+                stale = stale or verdict
+                continue
+            found = Found(session_id(key, verdict.code, row.generation), frame, row)
+            if self._is_whole(found):
+                if not verdict.current and self.cached.code == "warn":
+                    self.reused[verdict.changes] += 1
+                return found
+        if stale is not None and self.cached.code == "error":
+            raise CodeChanged(
+                f"{self.cached.table} changed since its results were stored ({_changes(stale.changes)}); restore it, "
+                "or set cachable(code='recompute')"
+            )
+        return self._own_files(key)
+
+    def load(self, found: Found) -> Any:
+        """The value of a result. Raises DamagedFile if its file is not what was written."""
+        cached = self.cached
+        if cached.is_custom:
+            if cached.loader is None:
+                return None
+            return cached.loader(cached.id_text(found.id), cached.table, self.cache_dir)
+        assert found.frame is not None and found.row is not None
+        return decode_result(found.frame.value(found.row), self.store.read_blob)
+
+    def failure(self, key: bytes) -> str:
+        """Why the last attempt at a key failed; "" if it did not."""
+        rows = [(f, r) for f, r in self.store.rows(key) if r.kind == FAILURE]
+        if not rows:
+            return ""
+        frame, row = max(rows, key=lambda found: found[1].stamp)
+        error = json.loads(frame.value(row))
+        return f"{error['error']}: {error['message']}"
+
+    def staleness(self, key: bytes) -> str:
+        """What changed since a key's results were stored; "" if it has none of other code."""
+        rows = [(f, r) for f, r in self.store.rows(key) if r.kind == RESULT]
+        verdicts = [self._verdict(frame.contexts[row.context]) for frame, row in rows]
+        return _changes(verdicts[0].changes) if verdicts and not verdicts[0].current else ""
+
+    def new_session(self, key: bytes, generation: int) -> str:
+        return session_id(key, self.cached.fingerprint.digest, generation)
+
+    def _verdict(self, context: bytes) -> Verdict:
+        verdict = self.verdicts.get(context)
+        if verdict is None:
+            then = json.loads(context)
+            now = self.cached.fingerprint
+            code = bytes.fromhex(then.get("code", ""))
+            old, new = then.get("defaults", {}), self.cached.default_digests
+            changed = frozenset(name for name in old if name in new and old[name] != new[name])
+            current = code == now.digest or self.cached.code == "ignore"
+            changes = tuple(changed_parts(then.get("parts", {}), now.parts)) if not current else ()
+            verdict = self.verdicts[context] = Verdict(code, current, changed, changes)
+            if current and not changed and not self.cached.is_custom:
+                self.usable.add(context)
+        return verdict
+
+    def _holds(self, verdict: Verdict, keying: Keying, values: Sequence[Any]) -> bool:
+        if not verdict.current and self.cached.code not in ("warn", "ignore"):
+            return False
+        return not verdict.changed_defaults or verdict.changed_defaults.isdisjoint(keying.omitted(values))
+
+    def _is_whole(self, found: Found) -> bool:
+        """Whether a result's files are there, without reading them (the checksum is compared when they are)."""
+        cached = self.cached
+        if cached.checker is not None:
+            return bool(cached.checker(cached.id_text(found.id), cached.table, self.cache_dir))
+        if cached.is_custom or found.frame is None or found.row is None:
+            return True
+        try:
+            names = files_of(found.frame.value(found.row), self.store.read_blob)
+        except DamagedFile:
+            return False
+        return all(self.store.blob_path(name).exists() for name in names)
+
+    def _own_files(self, key: bytes) -> Found | None:
+        """A result that a function keeps by itself and whose checker calls it whole, record or not."""
+        cached = self.cached
+        if not cached.keeps_own_files or cached.checker is None:
+            return None
+        found = Found(self.new_session(key, self.store.next_generation(key)), None, None)
+        return found if self._is_whole(found) else None
+
+
+def _folder(file: str) -> str:
+    import os
+
+    return os.path.dirname(os.path.abspath(file)) if os.path.exists(file) else os.getcwd()
+
+
+def _changes(changes: Sequence[str]) -> str:
+    return ", ".join(changes) if changes else "its code"

@@ -1,0 +1,448 @@
+"""sessions/: where results live. The truth is plain files that many writers can share on a network disk.
+
+    sessions/
+      format.json          version of this layout
+      segments/*.seg       records: small results, failures, metadata (one append-only file per writer; segments.py)
+      objects/ab/<digest>  large results: .npy, .safetensors, .json, named by the digest of their content
+      runs/<id>/           what a training run keeps for itself: model, log, metrics
+      tables/<name>.json   which function a table name belongs to
+      claims/              who is computing what (claims.py)
+      damaged/             files that failed their checksum, set aside
+
+A result is found by its key (128 bits over its inputs); a key may have several generations (run_mode="force") and
+results of several versions of the code. Its id, 32 hex digits, stands for key, code and generation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from .claims import Claim, Claims
+from .codec import Blob, decode_result, files_of
+from .errors import GridrunError, MissingKey, StoreError, TableClash, nearest
+from .hashing import digest
+from .machine import this_owner
+from .segments import (
+    DELETION,
+    FAILURE,
+    RESULT,
+    Damage,
+    Frame,
+    NewRecord,
+    Row,
+    SegmentReader,
+    SegmentWriter,
+    disk_error,
+    share_with_group,
+)
+from .study import default_store
+
+FORMAT = 1
+EXTERNAL = b"x"  # the payload of a result that a custom saver keeps
+Place = tuple[Frame, int]
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class DamagedFile(StoreError):
+    """A large result that is missing or is not what was written."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stored result or failure, with how it was obtained."""
+
+    store: Store
+    key: bytes
+    frame: Frame
+    row: Row
+
+    @functools.cached_property
+    def context(self) -> dict[str, Any]:
+        return dict(json.loads(self.frame.contexts[self.row.context]))
+
+    @functools.cached_property
+    def _meta(self) -> dict[str, Any]:
+        raw = self.frame.meta(self.row)
+        return dict(json.loads(raw)) if raw else {}
+
+    @property
+    def id(self) -> str:
+        return session_id(self.key, bytes.fromhex(self.context.get("code", "")), self.row.generation)
+
+    @property
+    def table(self) -> str:
+        return str(self.context.get("table", ""))
+
+    @property
+    def function(self) -> str:
+        return str(self.context.get("function", ""))
+
+    @property
+    def state(self) -> str:
+        return "failed" if self.row.kind == FAILURE else "done"
+
+    @property
+    def generation(self) -> int:
+        return self.row.generation
+
+    @property
+    def dependencies(self) -> dict[str, Any]:
+        return dict(self._meta.get("dependencies", {}))
+
+    @property
+    def start(self) -> float:
+        return float(self._meta.get("start", self.row.stamp))
+
+    @property
+    def seconds(self) -> float:
+        return float(self._meta.get("seconds", 0.0))
+
+    @property
+    def peak_mb(self) -> float:
+        return float(self._meta.get("peak_mb", 0.0))
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """type, message and traceback of a failure; None for a result."""
+        return json.loads(self.payload) if self.row.kind == FAILURE else None
+
+    @property
+    def payload(self) -> bytes:
+        return self.frame.value(self.row)
+
+    @property
+    def folder(self) -> Path:
+        return self.store.run_folder(self.id)
+
+    def value(self) -> Any:
+        """The result itself. Raises StoreError for a failure, a damaged file, or what a custom saver keeps."""
+        if self.row.kind == FAILURE:
+            raise StoreError(f"{self.id} failed: {(self.error or {}).get('message')}")
+        if self.payload == EXTERNAL:
+            raise StoreError(f"{self.id} is kept by the saver of {self.function}; load it with run(..., run_mode='load')")
+        return decode_result(self.payload, self.store.read_blob)
+
+
+def session_id(key: bytes, code: bytes, generation: int) -> str:
+    """The id of a result: 32 hex digits for its key, the code that computed it, and its generation."""
+    return digest(b"gridrun session 1\n" + key + code + generation.to_bytes(4, "big")).hex()
+
+
+class Store:
+    """The results under one folder, as this process sees them; open it with open_store()."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.index: dict[bytes, Place | list[Place]] = {}
+        self.readers: dict[str, SegmentReader] = {}
+        self.claims = Claims(path / "claims")
+        self.durable = os.environ.get("GRIDRUN_FSYNC", "1") != "0"
+        self.tables: dict[str, str] = {}
+        self.refreshed = -1.0
+        self._writer: SegmentWriter | None = None
+        self._pending: list[NewRecord] = []
+        self._mutex = threading.RLock()
+        self._check_format()
+        self.refresh()
+
+    # ------------------------------------------------------------------------------------------------------ reading
+    def refresh(self, max_age_s: float = 0.0, segments: Iterable[str] = ()) -> None:
+        """Take in what any process has written since the last look, if that was longer ago than `max_age_s`."""
+        now = time.monotonic()
+        if max_age_s and now - self.refreshed < max_age_s:
+            return
+        with self._mutex:
+            for name in {*self._segments_on_disk(), *segments}:
+                self._read_segment(name)
+            self.refreshed = time.monotonic()
+
+    def _segments_on_disk(self) -> Iterator[str]:
+        try:
+            with os.scandir(self.path / "segments") as entries:
+                for entry in entries:
+                    known = self.readers.get(entry.name)
+                    if entry.name.endswith(".seg") and (known is None or entry.stat().st_size > known.offset):
+                        yield entry.name
+        except FileNotFoundError:
+            return
+
+    def _read_segment(self, name: str) -> None:
+        reader = self.readers.setdefault(name, SegmentReader(str(self.path / "segments" / name)))
+        for frame in reader.new_frames():
+            keys = frame.keys()
+            if len(keys) == len(set(keys)) and self.index.keys().isdisjoint(keys):
+                self.index.update(zip(keys, ((frame, i) for i in range(frame.n_rows))))
+                continue
+            for i, key in enumerate(keys):
+                known = self.index.get(key)
+                if known is None:
+                    self.index[key] = (frame, i)
+                elif isinstance(known, list):
+                    known.append((frame, i))
+                else:
+                    self.index[key] = [known, (frame, i)]
+
+    def rows(self, key: bytes) -> list[tuple[Frame, Row]]:
+        """Every record of a key that no deletion has voided: newest generation first, then the oldest record."""
+        known = self.index.get(key)
+        if known is None:
+            return []
+        places = known if isinstance(known, list) else [known]
+        rows = [(frame, frame.row(i)) for frame, i in places]
+        voided = max((r.generation for _, r in rows if r.kind == DELETION), default=-1)
+        alive = [(f, r) for f, r in rows if r.generation > voided]
+        return sorted(alive, key=lambda found: (-found[1].generation, found[1].stamp, found[0].path))
+
+    def next_generation(self, key: bytes, force: bool = False) -> int:
+        """The generation of a new result: after every deleted one, and, if forced, after every other."""
+        known = self.index.get(key)
+        if known is None:
+            return 0
+        places = known if isinstance(known, list) else [known]
+        rows = [frame.row(i) for frame, i in places]
+        counted = [r.generation for r in rows if force and r.kind == RESULT or r.kind == DELETION]
+        return max(counted, default=-1) + 1
+
+    def records(self, table: str | None = None) -> Iterator[Record]:
+        """The newest record of every key (a result before a failure), optionally of one table."""
+        self.refresh()
+        for key in list(self.index):
+            rows = self.rows(key)
+            results = [found for found in rows if found[1].kind == RESULT] or rows[-1:]
+            for frame, row in results[:1]:
+                record = Record(self, key, frame, row)
+                if table is None or record.table == table:
+                    yield record
+
+    def record(self, prefix: str) -> Record:
+        """The record whose id begins with `prefix`. Raises MissingKey if there is none, or more than one."""
+        self.refresh()
+        found = [
+            record
+            for key in list(self.index)
+            for frame, row in self.rows(key)
+            if (record := Record(self, key, frame, row)).id.startswith(prefix.lower())
+        ]
+        if len({r.id for r in found}) > 1:
+            raise MissingKey(f"{len(found)} results of {self.path} begin with {prefix!r}; give more digits")
+        if not found:
+            raise MissingKey(f"no result of {self.path} has an id that begins with {prefix!r}; `gridrun query` lists them")
+        return next((r for r in found if r.row.kind == RESULT), found[-1])
+
+    def read_blob(self, name: str) -> bytearray:
+        """The bytes of a large result. Raises DamagedFile if it is missing or fails its checksum."""
+        path = self.blob_path(name)
+        try:
+            raw = bytearray(path.stat().st_size)
+            with open(path, "rb", buffering=0) as file:
+                _read_into(file, raw)
+        except OSError as error:
+            raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
+        if xxhash.xxh3_128_hexdigest(raw) != name.partition(".")[0]:
+            self._set_aside(path)
+            raise DamagedFile(f"{path} failed its checksum; it was set aside in {self.path / 'damaged'}")
+        return raw
+
+    def blob_path(self, name: str) -> Path:
+        """Where a large result lies. Raises StoreError for a name that no digest makes."""
+        stem, _, suffix = name.partition(".")
+        if len(stem) != 32 or not set(stem) <= set("0123456789abcdef") or suffix not in ("npy", "safetensors", "json"):
+            raise StoreError(f"{name!r} is no name of a stored file; the record that holds it is damaged or forged")
+        return self.path / "objects" / name[:2] / name
+
+    def run_folder(self, id: str) -> Path:
+        """The folder that the run of this id may keep files in (not created here)."""
+        return self.path / "runs" / id
+
+    def _set_aside(self, path: Path) -> None:
+        with contextlib.suppress(OSError):  # a read-only store keeps it where it is
+            (self.path / "damaged").mkdir(exist_ok=True)
+            os.replace(path, self.path / "damaged" / path.name)
+
+    # ------------------------------------------------------------------------------------------------------ writing
+    def check_writable(self) -> None:
+        """Raise StoreError, before anything is computed, if results could not be kept."""
+        try:
+            self._prepare()
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        if not os.access(self.path / "segments", os.W_OK):
+            raise disk_error(OSError(errno.EACCES, os.strerror(errno.EACCES)), self.path)
+
+    def put(self, record: NewRecord, blobs: Iterable[Blob] = ()) -> None:
+        """Keep a record; it is on disk after the next flush()."""
+        for blob in blobs:
+            self._write_blob(blob)
+        with self._mutex:
+            self._pending.append(record)
+
+    def flush(self) -> str:
+        """Write what put() gathered; return the name of this writer's segment ("" if nothing was ever written)."""
+        with self._mutex:
+            if self._pending:
+                self._own_writer().append(self._pending)
+                self._pending = []
+                self._read_segment(self._own_writer().path.name)
+            return self._writer.path.name if self._writer else ""
+
+    @property
+    def n_pending(self) -> int:
+        return len(self._pending)
+
+    def _own_writer(self) -> SegmentWriter:
+        if self._writer is None:
+            self._prepare()
+            owner = this_owner()
+            name = f"{_file_safe(owner.host)}-{owner.pid}-{uuid.uuid4().hex[:12]}.seg"
+            try:
+                self._writer = SegmentWriter(self.path / "segments" / name, self.durable)
+            except OSError as error:
+                if isinstance(error, GridrunError):
+                    raise
+                raise disk_error(error, self.path) from error
+        return self._writer
+
+    def _prepare(self) -> None:
+        for name in ("segments", "objects", "runs", "tables", "claims"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        note = self.path / "format.json"
+        if not note.exists():
+            write_whole(note, json.dumps({"format": FORMAT, "by": "gridrun"}).encode(), durable=False)
+
+    def _write_blob(self, blob: Blob) -> None:
+        self._prepare()
+        path = self.blob_path(blob.name)
+        if path.exists() and path.stat().st_size == blob.size:
+            with contextlib.suppress(DamagedFile):
+                self.read_blob(blob.name)
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, *blob.pieces, durable=self.durable)
+
+    def claim_table(self, table: str, identity: str) -> None:
+        """Give `table` to the function `identity`. Raises TableClash if it belongs to another one."""
+        if self.tables.get(table) == identity:
+            return
+        path = self.path / "tables" / f"{_file_safe(table)}.json"
+        with contextlib.suppress(FileExistsError):
+            if not path.exists():
+                self._prepare()
+                write_whole(path, json.dumps({"table": table, "function": identity}).encode(), exclusive=True)
+        owner = str(json.loads(path.read_text(encoding="utf-8"))["function"])
+        if owner != identity:
+            raise TableClash(
+                f"the table {table!r} of {self.path} belongs to {owner}, so {identity} cannot use it; give it a name "
+                f"of its own with cachable(table_name=...), or, if the function was moved, remove {path}"
+            )
+        self.tables[table] = identity
+
+    def _check_format(self) -> None:
+        try:
+            found = json.loads((self.path / "format.json").read_text(encoding="utf-8")).get("format")
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.path / 'format.json'} cannot be read ({error}); is this a store?") from error
+        if found != FORMAT:
+            raise StoreError(f"{self.path} has format {found}, this gridrun reads {FORMAT}; update gridrun")
+
+    # ----------------------------------------------------------------------------------------------------- upkeep
+    def delete(self, records: Iterable[Record]) -> int:
+        """Void the given results; gridrun gc then frees their space. They stay away when stores are merged."""
+        n = 0
+        for record in records:
+            if record.row.kind == DELETION:
+                continue
+            context = record.frame.contexts[record.row.context]
+            generation = max(row.generation for _, row in self.rows(record.key))
+            self.put(NewRecord(record.key, context, generation, DELETION, b"", b"", time.time()))
+            n += 1
+        self.flush()
+        return n
+
+    def verify(self, progress: Callable[[str], None] = lambda path: None) -> list[Damage]:
+        """Read every byte of the store and name what is damaged."""
+        from .upkeep import verify
+
+        return verify(self, progress)
+
+    def collect(self, dry_run: bool = True) -> list[tuple[str, int, str]]:
+        """Remove what no result needs: (path, bytes, why) of each; only told, not done, if `dry_run`."""
+        from .upkeep import collect
+
+        return collect(self, dry_run)
+
+    def live_claims(self) -> list[Claim]:
+        """What is being computed now, by processes that are alive as far as this machine can tell."""
+        return self.claims.snapshot()
+
+
+def _read_into(file: Any, buffer: bytearray) -> None:
+    view = memoryview(buffer)
+    while view.nbytes:
+        n = file.readinto(view)
+        if not n:
+            return
+        view = view[n:]
+
+
+def _file_safe(name: str) -> str:
+    safe = "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):x}" for c in name)
+    return safe if safe.strip(".") else f"%{safe}"
+
+
+def write_whole(path: Path, *pieces: Any, durable: bool = True, exclusive: bool = False) -> None:
+    """Write a file so that it is either whole or absent: aside, then renamed (or linked, if it must be new)."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        with open(aside, "xb", buffering=0) as file:
+            for piece in pieces:
+                view = memoryview(piece)
+                view = view.cast("B") if view.nbytes else view
+                while view.nbytes:
+                    view = view[file.write(view) :]
+            share_with_group(file.fileno(), path.parent)
+            if durable:
+                os.fsync(file.fileno())
+        if exclusive:
+            os.link(aside, path)
+        else:
+            os.replace(aside, path)
+    except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise
+        raise disk_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+
+
+_OPEN: dict[tuple[int, str], Store] = {}
+
+
+def open_store(cache_dir: str | os.PathLike[str] | None = None) -> Store:
+    """The store of a folder: `cache_dir`, else $GRIDRUN_SESSIONS, else sessions/ under the study's root.
+
+    A process opens each store once; a forked child opens its own.
+    """
+    text = os.fspath(cache_dir) if cache_dir else default_store()
+    pid = os.getpid()
+    store = _OPEN.get((pid, text)) if os.path.isabs(text) else None
+    if store is None:
+        full = os.path.abspath(text)
+        store = _OPEN.get((pid, full)) or Store(Path(full))
+        _OPEN[pid, full] = _OPEN[pid, text] = store
+    return store

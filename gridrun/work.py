@@ -1,0 +1,165 @@
+"""Computing one block of points, in whatever thread or process it lands, straight into the store."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .cache import Cached, Session, _current
+from .codec import encode_result
+from .errors import GridrunError, UnstorableResult
+from .provenance import peak_memory_mb
+from .segments import FAILURE, RESULT, NewRecord
+from .store import EXTERNAL, Store, open_store
+
+FLUSH_S = 1.0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What stands for the result of a point that failed: the error's type, message and traceback."""
+
+    error: str
+    message: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+
+@dataclass
+class Job:
+    """One point to compute."""
+
+    key: bytes
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    generation: int = 0
+    session: str = ""
+    dependencies: Any = None
+
+
+@dataclass
+class Outcome:
+    """What became of a job: its value (where it was computed), or the exception and its text."""
+
+    key: bytes
+    value: Any = None
+    failed: Failed | None = None
+    exception: BaseException | None = None
+    stored: bool = False
+
+
+def compute_plain(function: Callable[..., Any], jobs: list[Job]) -> list[Outcome]:
+    """Compute jobs of a function whose results nobody keeps."""
+    return [_call(function, job, None)[0] for job in jobs]
+
+
+def compute_block(cached: Cached, jobs: list[Job], cache_dir: str, context: bytes, keep: bool) -> tuple[list[Outcome], str]:
+    """Compute `jobs` and store their results; give the outcomes and the segment they went to.
+
+    A result is on disk before its outcome is given. `keep` leaves the values in the outcomes (else they are read
+    from the store by whoever needs them).
+    """
+    store = open_store(cache_dir)
+    outcomes: list[Outcome] = []
+    flushed = time.monotonic()
+    try:
+        for job in jobs:
+            outcomes.append(_compute(cached, job, store, context, keep))
+            if time.monotonic() - flushed > FLUSH_S:
+                store.flush()
+                flushed = time.monotonic()
+    finally:
+        segment = store.flush()
+    return outcomes, segment
+
+
+def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool) -> Outcome:
+    session = Session(job.session, cached.table, str(store.path))
+    outcome, start, seconds = _call(cached.function, job, session)
+    if outcome.failed is None:
+        try:
+            outcome.stored = _save(cached, job, store, context, outcome.value, start, seconds)
+        except GridrunError as error:
+            if not isinstance(error, UnstorableResult):
+                raise
+            outcome = _failure(job, error)
+    if outcome.failed is not None:
+        put_failure(job, store, context, outcome.failed, start, seconds)
+    if not keep:
+        outcome.value = None
+    return outcome
+
+
+def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tuple[Outcome, float, float]:
+    start, clock = time.time(), time.perf_counter()
+    token = _current.set(session)
+    try:
+        outcome = Outcome(job.key, function(*job.args, **job.kwargs))
+    except (Exception, SystemExit) as error:
+        outcome = _failure(job, error)
+    finally:
+        _current.reset(token)
+    return outcome, start, time.perf_counter() - clock
+
+
+def _failure(job: Job, error: BaseException) -> Outcome:
+    message = f"the function called exit({error.code})" if isinstance(error, SystemExit) else str(error)
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return Outcome(job.key, failed=Failed(type(error).__name__, message, text), exception=_sendable(error))
+
+
+def _sendable(error: BaseException) -> BaseException | None:
+    """The exception without its frames (they hold every local alive), if it can travel between processes."""
+    import pickle
+
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return None
+    return error
+
+
+def _save(
+    cached: Cached, job: Job, store: Store, context: bytes, value: Any, start: float, seconds: float
+) -> bool:
+    """Keep a result; False if the function keeps its own files and they are not whole yet."""
+    if cached.is_custom:
+        where = str(store.path)
+        session = cached.id_text(job.session)
+        if cached.saver is not None:
+            cached.saver(session, cached.table, where, value)
+        if cached.checker is not None and not cached.checker(session, cached.table, where):
+            return False
+        payload, blobs = EXTERNAL, []
+    else:
+        encoded = encode_result(value, f"the result of {cached.table}")
+        payload, blobs = encoded.data, encoded.blobs
+    _put(job, store, context, RESULT, payload, blobs, start, seconds)
+    return True
+
+
+def put_failure(
+    job: Job, store: Store, context: bytes, failed: Failed, start: float | None = None, seconds: float = 0.0
+) -> None:
+    """Keep why a point failed; the next run tries it again."""
+    payload = json.dumps(vars(failed)).encode()
+    _put(job, store, context, FAILURE, payload, [], time.time() if start is None else start, seconds)
+
+
+def _put(
+    job: Job, store: Store, context: bytes, kind: int, payload: bytes, blobs: list[Any], start: float, seconds: float
+) -> None:
+    meta = {
+        "dependencies": job.dependencies,
+        "start": round(start, 3),
+        "seconds": round(seconds, 6),
+        "peak_mb": round(peak_memory_mb(), 1),
+    }
+    raw = json.dumps(meta, separators=(",", ":")).encode()
+    store.put(NewRecord(job.key, context, job.generation, kind, payload, raw, start + seconds), blobs)
