@@ -1,8 +1,8 @@
 """gridrun: a grid of neural networks, trained once, evaluated once, drawn from what was stored."""
 
+from typing import TYPE_CHECKING, Any
+
 from .cache import cachable as cachable
-from .cache import current_session as current_session
-from .cache import pickle_saver as pickle_saver
 from .errors import GridrunError as GridrunError
 from .errors import MissingKey as MissingKey
 from .errors import NotComputed as NotComputed
@@ -14,14 +14,28 @@ from .grid import query as query
 from .grid import reduce_keys as reduce_keys
 from .grid import split as split
 from .grid import to_frame as to_frame
-from .runner import GridrunWarning as GridrunWarning
-from .runner import PointState as PointState
+from .outcome import Failed as Failed
+from .outcome import GridrunWarning as GridrunWarning
+from .outcome import PointState as PointState
 from .runner import ensure as ensure
 from .runner import explain as explain
 from .runner import run as run
-from .store import open_store as open_store
+from .session import current_session as current_session
 from .template import format_template as format_template
 from .template import get as get
-from .work import Failed as Failed
+
+if TYPE_CHECKING:
+    from .pickles import pickle_saver as pickle_saver
+    from .store import open_store as open_store
 
 __version__ = "0.1.0"
+_LAZY = {"open_store": "store", "pickle_saver": "pickles"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what few programs need when they first ask for it."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

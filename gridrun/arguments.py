@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import MissingKey, nearest
-from .template import Field, fill, format_template, has_template, parse, resolve
+from .template import Field, fill, format_template, get, has_template, parse, resolve
 
 Shape = tuple[int, tuple[str, ...]]  # how many positional arguments, and which keywords follow them
 
@@ -19,7 +19,7 @@ class Arguments:
         self.items = [*args, *kwargs.values()]
         self.keys = [_plain_key(item) for item in self.items]
         self.is_plain = all(self.keys)
-        self.sees_point = any(isinstance(item, str) and has_template(item) and not _plain_key(item) for item in self.items)
+        self.sees_point = any(has_template(i) and not _plain_key(i) for i in self.items if isinstance(i, str))
 
     def fill(self, point: Mapping[str, Any]) -> tuple[Shape, list[Any]]:
         """The shape of the call and its values, positional ones first."""
@@ -55,7 +55,7 @@ class ByName:
                 f"{nearest(missing[0], point)}"
             )
         names = tuple(name for name in (*self.required, *self.optional) if name in point)
-        return (0, names), [format_template(point, "{%s}" % name) for name in names]
+        return (0, names), [get(point, name) for name in names]
 
 
 def _plain_key(item: Any) -> str:

@@ -16,16 +16,14 @@ import json
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
 from .errors import StoreError
-from .machine import Owner, is_alive, this_owner
+from .machine import Owner, is_alive, random_name, this_owner
 from .segments import disk_error, share_with_group
 
 HEARTBEAT_S = 10.0
@@ -33,8 +31,7 @@ DEAD_AFTER_S = 60.0
 RESTART_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A block of points that one process is computing; `since` is seconds since the epoch by its own clock."""
 
     id: str
@@ -44,8 +41,7 @@ class Claim:
     what: str
 
 
-@dataclass(frozen=True)
-class Granted:
+class Granted(NamedTuple):
     """What an attempt to claim gave: the claim (if any key was free), the claims in the way of the other keys, and
     the segments that released claims were written to since the last look."""
 
@@ -80,7 +76,7 @@ class Claims:
                 if other is not None:
                     self._write(file, {"release": other.id, "segments": [], "dead": True})
                 free.append(key)
-            claim = Claim(uuid.uuid4().hex[:16], this_owner(), frozenset(free), time.time(), what) if free else None
+            claim = Claim(random_name(), this_owner(), frozenset(free), time.time(), what) if free else None
             if claim:
                 keys_text = b"".join(free).hex()
                 record = {"claim": claim.id, "owner": claim.owner.as_dict(), "keys": keys_text, "since": claim.since}
@@ -120,7 +116,8 @@ class Claims:
         with self.mutex:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                file = open(self.journal, "r+b" if self.journal.exists() else "a+b", buffering=0)
+                mode = "r+b" if self.journal.exists() else "a+b"
+                file = open(self.journal, mode, buffering=0)  # noqa: SIM115
             except OSError as error:
                 raise disk_error(error, self.journal) from error
             with file:
@@ -183,7 +180,7 @@ class Claims:
 
     def _restart(self, file: Any) -> None:
         """Begin an empty journal: no claim is alive, and its lines are only history."""
-        self.epoch = uuid.uuid4().hex[:16]
+        self.epoch = random_name()
         try:
             os.ftruncate(file.fileno(), 0)
             os.pwrite(file.fileno(), self.epoch.encode() + b"\n", 0)

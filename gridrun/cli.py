@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from . import __version__
 from .errors import GridrunError, UsageError, nearest
 
 COMMANDS = ("train", "figures", "status", "query", "show", "gc", "doctor", "new", "init")
@@ -62,7 +63,7 @@ def find(command: str) -> click.Command:
 
 
 @click.command(cls=Commands, help=HELP, epilog=EPILOG)
-@click.version_option(package_name="gridrun", message="gridrun %(version)s")
+@click.version_option(__version__, "--version", message="gridrun %(version)s")
 def app() -> None:
     pass
 

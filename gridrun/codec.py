@@ -261,7 +261,7 @@ def _write_torch(writer: _Writer, value: Any, path: str) -> Any:
     if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
         raise UnstorableResult(f"{path} is a sparse, quantised or meta tensor; return a dense one")
     if value.dtype == torch.complex128:
-        raise UnstorableResult(f"{path} is a tensor of {value.dtype}, which safetensors cannot hold; return view_as_real")
+        raise UnstorableResult(f"{path} is of {value.dtype}, which safetensors cannot hold; return view_as_real(...)")
     plain = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
     encoded = fresh_tensor_encoding(plain)
     remember(value, encoded)

@@ -109,7 +109,7 @@ def load(root: Path, name: str) -> Experiment:
 def _check_home(module: ModuleType, root: Path, name: str) -> None:
     """Raise UsageError if another package called `experiments` came first on Python's path."""
     home = Path(module.__file__ or "").resolve()
-    if root.resolve() not in home.parents:
+    if root.resolve() / "experiments" not in home.parents:
         raise UsageError(f"experiments.{name} was found at {home}, outside this study: rename one of them")
 
 

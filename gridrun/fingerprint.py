@@ -82,7 +82,7 @@ def changed_parts(old: dict[str, str], new: dict[str, str]) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-# ------------------------------------------------------------------------------------------------------- what is reached
+# ---------------------------------------------------------------------------------------------------- what is reached
 class _Reach:
     """Walks from a function to everything project-local that it names, and keeps the encoding of each."""
 

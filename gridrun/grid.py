@@ -30,9 +30,10 @@ def points(grid: AnyGrid) -> Sequence[Mapping[str, Any]]:
     if isinstance(grid, Mapping):
         return [grid]
     listed = grid if isinstance(grid, (list, tuple)) else list(grid)
-    for point in listed:
-        if not isinstance(point, Mapping):
-            raise UsageError(f"a grid is a list of dicts, but it holds {point!r:.80} ({type(point).__name__})")
+    if set(map(type, listed)) - {dict}:
+        for point in listed:
+            if not isinstance(point, Mapping):
+                raise UsageError(f"a grid is a list of dicts, but it holds {point!r:.80} ({type(point).__name__})")
     return listed
 
 

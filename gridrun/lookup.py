@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .cache import Cached, Keying
-from .codec import decode_result, files_of
+from .cache import Cached
+from .codec import READERS, decode_result, files_of
 from .errors import CodeChanged
 from .fingerprint import changed_parts
-from .provenance import circumstances
+from .keying import Keying
 from .segments import FAILURE, RESULT, ROW, Frame, Row
-from .store import EXTERNAL, DamagedFile, Store, session_id
+from .store import DamagedFile, Store, session_id
 
 MISS = object()
+QUICK_ROW = struct.Struct("<16xI4xIII").unpack_from  # context, kind, and where the value is
+QUICK_READERS = {tag[0]: reader for tag, reader in READERS.items()}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Lookup:
     def context(self) -> bytes:
         """What all results that are computed now share, as JSON."""
         if self._context is None:
+            from .provenance import circumstances
+
             cached = self.cached
             code = cached.fingerprint
             file = cached.function.__code__.co_filename
@@ -73,17 +78,23 @@ class Lookup:
         return self._context
 
     # ----------------------------------------------------------------------------------------------------- the records
-    def value(self, key: bytes) -> Any:
-        """The value of a key, MISS if it has none: the quick way for results that the store itself keeps."""
-        place = self.store.index.get(key)
-        if type(place) is tuple:
-            frame, number = place
-            row = ROW.unpack_from(frame.table, number * ROW.size)
-            if row[3] == RESULT and frame.contexts[row[1]] in self.usable and frame.keep:
-                payload = frame.values[row[4] : row[5]]
-                if payload[:1] not in (b"J", EXTERNAL):
-                    return decode_result(payload, self.store.read_blob)
+    def value(self, key: bytes | None) -> Any:
+        """The value of a key, found the quick way (one record, small, of the present code); MISS if it is not."""
+        place = self.store.index.get(key)  # type: ignore[arg-type]
+        if place.__class__ is tuple:
+            frame, number = place  # type: ignore[misc]
+            context, kind, start, end = QUICK_ROW(frame.table, number * ROW.size)
+            raw = frame.contexts[context]
+            if kind == RESULT and (raw in self.usable or self._is_usable(raw)):
+                payload = frame.values[start:end]
+                reader = QUICK_READERS.get(payload[0]) if payload else None
+                if reader is not None:
+                    return reader(payload)
         return MISS
+
+    def _is_usable(self, context: bytes) -> bool:
+        self._verdict(context)
+        return context in self.usable
 
     def find(self, key: bytes, keying: Keying, values: Sequence[Any]) -> Found | None:
         """The result that holds for a key: the newest generation, and in it the first record that is whole."""

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
-import subprocess
 import sys
-import uuid
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(NamedTuple):
     """A process: `machine` is equal only where process ids mean the same; `start` tells a reused pid."""
 
     id: str
@@ -26,11 +21,21 @@ class Owner:
     job: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
     def __str__(self) -> str:
         job = f", job {self.job}" if self.job else ""
         return f"process {self.pid} on {self.host}{job}"
+
+
+def host_name() -> str:
+    """This machine's name."""
+    return os.uname().nodename
+
+
+def random_name() -> str:
+    """16 hex digits that no other process draws."""
+    return os.urandom(8).hex()
 
 
 def this_owner() -> Owner:
@@ -41,7 +46,7 @@ def this_owner() -> Owner:
 @functools.lru_cache(maxsize=8)
 def _owner(pid: int) -> Owner:
     job = next((os.environ[v] for v in JOB_VARIABLES if os.environ.get(v)), "")
-    return Owner(uuid.uuid4().hex[:16], socket.gethostname(), machine_id(), pid, process_start(pid) or "", job)
+    return Owner(random_name(), host_name(), machine_id(), pid, process_start(pid) or "", job)
 
 
 def is_alive(owner: Owner) -> bool | None:
@@ -60,7 +65,7 @@ def machine_id() -> str:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
-    return "/".join(part for part in (socket.gethostname(), boot, namespace) if part)
+    return "/".join(part for part in (host_name(), boot, namespace) if part)
 
 
 def process_start(pid: int) -> str | None:
@@ -68,6 +73,8 @@ def process_start(pid: int) -> str | None:
     if sys.platform.startswith("linux"):
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else None
+    import subprocess
+
     done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,7 +175,7 @@ class Schedule:
         if block.claim is not None and self.store is not None:
             self.store.claims.release(block.claim, [segment] if segment else [])
 
-    # ------------------------------------------------------------------------------------------------ others, and deaths
+    # --------------------------------------------------------------------------------------------- others, and deaths
     def _wait_for_others(self) -> None:
         """Look whether the points that other processes hold were finished or given up; sleep a little if not."""
         assert self.store is not None

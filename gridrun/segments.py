@@ -11,6 +11,7 @@ if it had never been there. Damage in the middle costs the frames it hits; readi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -116,7 +117,7 @@ class SegmentReader:
     def new_frames(self, check_meta: bool = False) -> Iterator[Frame]:
         """The whole frames since the last call; a torn end is left for the next one."""
         try:
-            file = open(self.path, "rb", buffering=1 << 18)
+            file = open(self.path, "rb", buffering=1 << 18)  # noqa: SIM115
         except FileNotFoundError:
             return
         with file:
@@ -134,7 +135,7 @@ class SegmentReader:
             return True
         if len(start) == len(MAGIC) or not MAGIC.startswith(start):
             if start.startswith(b"gridrun segment "):
-                raise StoreError(f"{self.path} was written by a newer gridrun ({start.decode().strip()}); update this one")
+                raise StoreError(f"{self.path} was written by a newer gridrun; update this one")
             self.offset = self._resynchronise(file, 0) or 0
             self._note(0, "its first bytes are damaged")
             return bool(self.offset)
@@ -244,10 +245,8 @@ class SegmentWriter:
             raise disk_error(error, self.path) from error
 
     def _truncate(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # readers take what is left for a torn end
             os.ftruncate(self.fd, self.end)
-        except OSError:
-            pass  # readers take what is left for a torn end
 
     def close(self) -> None:
         os.close(self.fd)
@@ -274,7 +273,5 @@ def disk_error(error: OSError, path: Any) -> StoreError:
 def share_with_group(fd: int, folder: Path) -> None:
     """Make a file group-writable where its folder is."""
     if os.stat(folder).st_mode & 0o020:
-        try:
+        with contextlib.suppress(OSError):  # a file system without modes
             os.fchmod(fd, os.fstat(fd).st_mode | 0o060)
-        except OSError:
-            pass  # a file system without modes

@@ -22,7 +22,6 @@ import json
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +30,10 @@ from typing import Any
 import xxhash
 
 from .claims import Claim, Claims
-from .codec import Blob, decode_result, files_of
-from .errors import GridrunError, MissingKey, StoreError, TableClash, nearest
+from .codec import Blob, decode_result
+from .errors import GridrunError, MissingKey, StoreError, TableClash
 from .hashing import digest
-from .machine import this_owner
+from .machine import random_name, this_owner
 from .segments import (
     DELETION,
     FAILURE,
@@ -132,7 +131,7 @@ class Record:
         if self.row.kind == FAILURE:
             raise StoreError(f"{self.id} failed: {(self.error or {}).get('message')}")
         if self.payload == EXTERNAL:
-            raise StoreError(f"{self.id} is kept by the saver of {self.function}; load it with run(..., run_mode='load')")
+            raise StoreError(f"{self.id} is kept by the saver of {self.function}; run(..., run_mode='load') reads it")
         return decode_result(self.payload, self.store.read_blob)
 
 
@@ -151,6 +150,7 @@ class Store:
         self.claims = Claims(path / "claims")
         self.durable = os.environ.get("GRIDRUN_FSYNC", "1") != "0"
         self.tables: dict[str, str] = {}
+        self.plans: dict[Any, Any] = {}  # prepared calls of run(), see plan.py
         self.refreshed = -1.0
         self._writer: SegmentWriter | None = None
         self._pending: list[NewRecord] = []
@@ -239,7 +239,7 @@ class Store:
         if len({r.id for r in found}) > 1:
             raise MissingKey(f"{len(found)} results of {self.path} begin with {prefix!r}; give more digits")
         if not found:
-            raise MissingKey(f"no result of {self.path} has an id that begins with {prefix!r}; `gridrun query` lists them")
+            raise MissingKey(f"no result of {self.path} has an id beginning with {prefix!r}; `gridrun query` lists them")
         return next((r for r in found if r.row.kind == RESULT), found[-1])
 
     def read_blob(self, name: str) -> bytearray:
@@ -306,7 +306,7 @@ class Store:
         if self._writer is None:
             self._prepare()
             owner = this_owner()
-            name = f"{_file_safe(owner.host)}-{owner.pid}-{uuid.uuid4().hex[:12]}.seg"
+            name = f"{_file_safe(owner.host)}-{owner.pid}-{random_name()}.seg"
             try:
                 self._writer = SegmentWriter(self.path / "segments" / name, self.durable)
             except OSError as error:
@@ -406,7 +406,7 @@ def _file_safe(name: str) -> str:
 
 def write_whole(path: Path, *pieces: Any, durable: bool = True, exclusive: bool = False) -> None:
     """Write a file so that it is either whole or absent: aside, then renamed (or linked, if it must be new)."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    aside = path.with_name(f".{path.name}.{random_name()}.part")
     try:
         with open(aside, "xb", buffering=0) as file:
             for piece in pieces:

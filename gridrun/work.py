@@ -9,26 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .cache import Cached, Session, _current
+from .cache import Cached
 from .codec import encode_result
 from .errors import GridrunError, UnstorableResult
+from .outcome import Failed
 from .provenance import peak_memory_mb
 from .segments import FAILURE, RESULT, NewRecord
+from .session import CURRENT, Session
 from .store import EXTERNAL, Store, open_store
 
 FLUSH_S = 1.0
-
-
-@dataclass(frozen=True)
-class Failed:
-    """What stands for the result of a point that failed: the error's type, message and traceback."""
-
-    error: str
-    message: str
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"{self.error}: {self.message}"
 
 
 @dataclass
@@ -59,7 +49,9 @@ def compute_plain(function: Callable[..., Any], jobs: list[Job]) -> list[Outcome
     return [_call(function, job, None)[0] for job in jobs]
 
 
-def compute_block(cached: Cached, jobs: list[Job], cache_dir: str, context: bytes, keep: bool) -> tuple[list[Outcome], str]:
+def compute_block(
+    cached: Cached, jobs: list[Job], cache_dir: str, context: bytes, keep: bool
+) -> tuple[list[Outcome], str]:
     """Compute `jobs` and store their results; give the outcomes and the segment they went to.
 
     A result is on disk before its outcome is given. `keep` leaves the values in the outcomes (else they are read
@@ -98,13 +90,13 @@ def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool)
 
 def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tuple[Outcome, float, float]:
     start, clock = time.time(), time.perf_counter()
-    token = _current.set(session)
+    token = CURRENT.set(session)
     try:
         outcome = Outcome(job.key, function(*job.args, **job.kwargs))
     except (Exception, SystemExit) as error:
         outcome = _failure(job, error)
     finally:
-        _current.reset(token)
+        CURRENT.reset(token)
     return outcome, start, time.perf_counter() - clock
 
 
@@ -148,7 +140,7 @@ def put_failure(
     job: Job, store: Store, context: bytes, failed: Failed, start: float | None = None, seconds: float = 0.0
 ) -> None:
     """Keep why a point failed; the next run tries it again."""
-    payload = json.dumps(vars(failed)).encode()
+    payload = json.dumps(failed._asdict()).encode()
     _put(job, store, context, FAILURE, payload, [], time.time() if start is None else start, seconds)
 
 

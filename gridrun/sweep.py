@@ -1,0 +1,369 @@
+"""One call of run(), from the grid to its results.
+
+A point's templates are filled (arguments.py), the arguments become a key (keying.py), the store is asked (plan.py,
+lookup.py); a miss is claimed, computed and stored (schedule.py, work.py), and its result handed out in the grid's
+order. explain() goes the same way and stops before computing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import study
+from .arguments import Shape
+from .errors import GridrunError, NotComputed, UsageError
+from .grid import AnyGrid, points
+from .hashing import SessionId
+from .keying import Keying
+from .lookup import MISS, Found, Lookup
+from .outcome import Failed, GridrunWarning, PointState
+from .plan import Plan, plan_for
+from .store import DamagedFile, Store
+from .template import format_template, get
+
+if TYPE_CHECKING:
+    from .runner import Options
+    from .schedule import Team
+    from .work import Job, Outcome
+
+REFRESH_S = 1.0  # how old the view of a store may be when points are looked up
+SHOWN = 3  # how many points a message describes
+
+
+@dataclass
+class _Miss:
+    """A point that has no result yet; `twins` are the later points with the same key."""
+
+    plan: Plan
+    number: int
+    shape: Shape
+    values: list[Any]
+    twins: list[int] = field(default_factory=list)
+
+
+class Sweep:
+    """One call of run(), from the grid to its results."""
+
+    def __init__(
+        self, grid: AnyGrid, func: Any, options: Options, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.points = points(grid)
+        self.options = options
+        self.args, self.kwargs = args, kwargs
+        self.store: Store | None = None
+        self.values: list[Any] = [MISS] * len(self.points)
+        self.ids: dict[int, str] = {}
+        self.copies: dict[int, dict[str, Any]] = {}
+        self.misses: dict[bytes, _Miss] = {}
+        self.fresh: set[int] = set()
+        self.exception: BaseException | None = None
+        self.n_failed = 0
+        self.plans = self._plan(func)
+
+    # ------------------------------------------------------------------------------------------------------ preparing
+    def _plan(self, func: Any) -> list[tuple[Plan, Sequence[int]]]:
+        """The plans of this run (usually one), each with the numbers of its points."""
+        if callable(func):
+            return [(self._new_plan(func), range(len(self.points)))]
+        if not isinstance(func, str):
+            raise UsageError(f"run(grid, {func!r:.60}); it takes a function, or the key of one")
+        members: dict[int, tuple[Plan, list[int]]] = {}
+        for number, point in enumerate(self.points):
+            function = get(point, str(format_template(point, func)))
+            if not callable(function):
+                raise UsageError(f"the key {func!r} of this point is no function but {function!r:.60}")
+            if id(function) not in members:
+                members[id(function)] = (self._new_plan(function), [])
+            members[id(function)][1].append(number)
+        return list(members.values())
+
+    def _new_plan(self, function: Callable[..., Any]) -> Plan:
+        plan = plan_for(function, self.args, self.kwargs, self.options.cache_dir)
+        if plan.lookup is not None:
+            self.store = plan.lookup.store
+            self.store.refresh(max_age_s=REFRESH_S)
+        return plan
+
+    def look(self) -> None:
+        """Fill in what the store has, and note what it has not."""
+        quick = self.options.load and self.options.store_key is None and self.options.run_mode != "force"
+        for plan, numbers in self.plans:
+            if quick and isinstance(numbers, range):
+                self.values = plan.quick_values(self.points)
+            for number in numbers:
+                if self.values[number] is MISS:
+                    self._look_closely(plan, number)
+
+    def _look_closely(self, plan: Plan, number: int) -> None:
+        shape, values = plan.filler.fill(self.points[number])
+        miss = _Miss(plan, number, shape, values)
+        if plan.lookup is None:
+            self.misses[number.to_bytes(8, "big")] = miss
+            return
+        keying = plan.keying(shape)
+        key = keying.key(values)
+        known = self.misses.get(key)
+        if known is not None:
+            known.twins.append(number)
+        elif self.options.run_mode == "force" or not self._hit(plan.lookup, key, keying, miss):
+            self.misses[key] = miss
+
+    def _hit(self, lookup: Lookup, key: bytes, keying: Keying, miss: _Miss) -> bool:
+        found = lookup.find(key, keying, miss.values)
+        if found is None:
+            return False
+        try:
+            self.values[miss.number] = lookup.load(found) if self.options.load else None
+        except DamagedFile:
+            found = lookup.find(key, keying, miss.values)  # the damaged file was set aside: is there another?
+            if found is None:
+                return False
+            self.values[miss.number] = lookup.load(found)
+        self.ids[miss.number] = found.id
+        return True
+
+    # ------------------------------------------------------------------------------------------------------ computing
+    def compute(self) -> None:
+        """Compute what is missing."""
+        if not self.misses:
+            return
+        from .progress import Progress
+        from .schedule import Schedule
+
+        teams = {id(plan): self._team(plan) for plan, _ in self.plans}
+        work = [(teams[id(miss.plan)], self._job(key, miss)) for key, miss in self.misses.items()]
+        if self.store is not None and any(team.cached for team, _ in work):
+            self.store.check_writable()
+        name = getattr(work[0][0].function, "__name__", "run")
+        progress = Progress(name, len(self.points), len(self.points) - len(work), self.options.progress)
+        schedule = Schedule(
+            self.store,
+            self._deliver,
+            progress,
+            self.options.n_threads,
+            self.options.backend,
+            keep=self.options.load,
+            wait_s=self.options.wait_s,
+        )
+        self.progress = progress
+        try:
+            schedule.run(work)
+        finally:
+            progress.close()
+
+    def _team(self, plan: Plan) -> Team:
+        from .schedule import Team
+
+        team = Team(plan.function)
+        if plan.lookup is not None:
+            cached = plan.lookup.cached
+            team = Team(cached.function, cached, plan.lookup.context, self._is_done)
+            if cached.fingerprint.from_bytecode:
+                self._warn(f"{cached.table} or a function it uses has no source: its bytecode stands for it")
+        return team
+
+    def _job(self, key: bytes, miss: _Miss) -> Job:
+        """The call of one point; a function that sees the whole point sees its session id in it."""
+        plan, values = miss.plan, miss.values
+        from .work import Job
+
+        job = Job(key, (), {})
+        if plan.lookup is not None:
+            assert self.store is not None
+            job.generation = self.store.next_generation(key, force=self.options.run_mode == "force")
+            job.session = plan.lookup.new_session(key, job.generation)
+            job.dependencies = plan.keying(miss.shape).described(values)
+        if plan.filler.sees_point:
+            copy = self._copy(miss.number, plan, job.session)
+            _, values = plan.filler.fill(copy)
+        n_args, keywords = miss.shape
+        job.args, job.kwargs = tuple(values[:n_args]), dict(zip(keywords, values[n_args:]))
+        return job
+
+    def _copy(self, number: int, plan: Plan, session: str) -> dict[str, Any]:
+        copy = self.copies[number] = dict(self.points[number])
+        if plan.cached is not None and session:
+            text = SessionId(plan.cached.id_text(session))
+            copy["session_id"] = copy[f"{plan.cached.table}_session_id"] = text
+        return copy
+
+    def _is_done(self, job: Job) -> bool:
+        """Whether another process has stored the result of a job since it was looked for."""
+        miss = self.misses[job.key]
+        if self.options.run_mode == "force" or miss.plan.lookup is None:
+            return False
+        return self._hit(miss.plan.lookup, job.key, miss.plan.keying(miss.shape), miss)
+
+    def _deliver(self, team: Team, job: Job, outcome: Outcome | None) -> None:
+        miss = self.misses[job.key]
+        if outcome is None:
+            self.progress.update(cached=1)
+            return
+        if outcome.failed is not None:
+            self.n_failed += 1
+            self.exception = self.exception or outcome.exception or _remade(outcome.failed)
+            self.values[miss.number] = outcome.failed
+            self.progress.update(failed=1)
+            return
+        self.ids[miss.number] = job.session
+        self.fresh.add(miss.number)
+        self.values[miss.number] = self._value_of(team, job, outcome)
+        self.progress.update(done=1)
+
+    def _value_of(self, team: Team, job: Job, outcome: Outcome) -> Any:
+        lookup = self.misses[job.key].plan.lookup
+        if lookup is None or not self.options.load:
+            return outcome.value
+        if lookup.cached.keeps_own_files:
+            return lookup.load(Found(job.session, None, None)) if outcome.stored else None
+        if outcome.value is None and self.options.n_threads > 1 and self.options.backend == "processes":
+            return self._reload(lookup, job)
+        return outcome.value
+
+    def _reload(self, lookup: Lookup, job: Job) -> Any:
+        miss = self.misses[job.key]
+        found = lookup.find(job.key, miss.plan.keying(miss.shape), miss.values)
+        return lookup.load(found) if found is not None else None
+
+    # ------------------------------------------------------------------------------------------------------- answering
+    def results(self) -> list[Any]:
+        """What run() gives."""
+        self.look()
+        if self.misses and self.options.run_mode in ("load", "load_any"):
+            if self.options.run_mode == "load":
+                raise NotComputed(self._missing_text())
+        else:
+            self.compute()
+        self._serve_twins()
+        self._say_reused()
+        if self.exception is not None and self.options.on_error == "raise":
+            raise self._annotated(self.exception)
+        if self.options.store_key is None:
+            return [value for value in self.values if value is not MISS]
+        return self._points_with_results()
+
+    def states(self) -> list[PointState]:
+        """What ensure() gives."""
+        self.look()
+        self.compute()
+        self._serve_twins()
+        self._say_reused()
+        return [self._state(number) for number in range(len(self.points))]
+
+    def _state(self, number: int) -> PointState:
+        value = self.values[number]
+        if isinstance(value, Failed):
+            return PointState("failed", "", str(value))
+        return PointState("done" if number in self.fresh else "cached", self.ids.get(number, ""))
+
+    def explained(self) -> list[PointState]:
+        """What explain() gives."""
+        self.look()
+        running = {}
+        if self.store is not None:
+            running = {key: claim for claim in self.store.live_claims() for key in claim.keys}
+        states = [PointState("cached", self.ids.get(n, "")) for n in range(len(self.points))]
+        for key, miss in self.misses.items():
+            state = PointState("missing")
+            if key in running:
+                state = PointState("running", "", str(running[key].owner))
+            elif miss.plan.lookup is not None:
+                if stale := miss.plan.lookup.staleness(key):
+                    state = PointState("stale", "", f"changed: {stale}")
+                elif failure := miss.plan.lookup.failure(key):
+                    state = PointState("failed", "", failure)
+            for number in (miss.number, *miss.twins):
+                states[number] = state
+        return states
+
+    def _serve_twins(self) -> None:
+        """Points with equal keys were computed once; each gets an object of its own."""
+        for key, miss in self.misses.items():
+            if not miss.twins:
+                continue
+            lookup, value = miss.plan.lookup, self.values[miss.number]
+            for number in miss.twins:
+                self.ids.update({number: self.ids[miss.number]} if miss.number in self.ids else {})
+                if value is MISS or isinstance(value, Failed) or not self.options.load or lookup is None:
+                    self.values[number] = value
+                else:
+                    found = lookup.find(key, miss.plan.keying(miss.shape), miss.values)
+                    self.values[number] = lookup.load(found) if found is not None else value
+
+    def _points_with_results(self) -> list[dict[str, Any]]:
+        out = []
+        plan_of = {number: plan for plan, numbers in self.plans for number in numbers}
+        for number, value in enumerate(self.values):
+            if value is MISS:
+                continue
+            plan = plan_of[number]
+            point = self.copies.get(number)
+            if point is None:
+                point = self._copy(number, plan, self.ids.get(number, ""))
+            if isinstance(value, Failed) and self.options.store_key == "*":
+                point["failed"] = value
+            else:
+                _store_result(point, str(self.options.store_key), value, plan.function)
+            out.append(point)
+        return out
+
+    # -------------------------------------------------------------------------------------------------------- messages
+    def _missing_text(self) -> str:
+        n = sum(1 + len(miss.twins) for miss in self.misses.values())
+        table = next(iter(self.misses.values())).plan
+        name = table.cached.table if table.cached else getattr(table.function, "__name__", "the function")
+        shown = [self._describe(miss) for miss in list(self.misses.values())[:SHOWN]]
+        more = "; ..." if len(self.misses) > SHOWN else ""
+        return (
+            f"{n} of {len(self.points)} points of {name} are not computed ({'; '.join(shown)}{more}); "
+            f"{study.command() or 'call run() without run_mode'} computes them"
+        )
+
+    def _describe(self, miss: _Miss) -> str:
+        """The dependencies of a point that tell it apart from the others."""
+        if miss.plan.lookup is None:
+            return f"point {miss.number}"
+        others = list(self.misses.values())[:100]
+        all_of = [m.plan.keying(m.shape).described(m.values) for m in others if m.plan is miss.plan]
+        mine = miss.plan.keying(miss.shape).described(miss.values)
+        telling = {k: v for k, v in mine.items() if any(o.get(k) != v for o in all_of)} or mine
+        return ", ".join(f"{k.rpartition(':')[2]}={v!r:.40}" for k, v in list(telling.items())[:6])
+
+    def _annotated(self, error: BaseException) -> BaseException:
+        note = f"{self.n_failed} of {len(self.points)} points failed, this is the first; the others were finished"
+        if hasattr(error, "add_note") and self.n_failed and len(self.points) > 1:
+            error.add_note(note)
+        return error
+
+    def _say_reused(self) -> None:
+        for plan, _ in self.plans:
+            if plan.lookup is not None and plan.lookup.reused:
+                reused = plan.lookup.reused
+                changes = sorted({name for names in reused for name in names}) or ["its code"]
+                self._warn(
+                    f"{plan.lookup.cached.table}: {sum(reused.values())} points reuse results of earlier code "
+                    f"(changed: {', '.join(changes)}); run_mode='force' computes them anew"
+                )
+                reused.clear()
+
+    @staticmethod
+    def _warn(text: str) -> None:
+        warnings.warn(text, GridrunWarning, stacklevel=2)
+
+
+def _store_result(point: dict[str, Any], store_key: str, value: Any, function: Any) -> None:
+    if store_key != "*":
+        point[store_key] = value
+    elif isinstance(value, Mapping):
+        point.update(value)
+    elif value is not None:
+        name = getattr(function, "__name__", "the function")
+        raise UsageError(f"store_key='*' takes a function that returns a dict, but {name} gave {value!r:.60}")
+
+
+def _remade(failed: Failed) -> GridrunError:
+    """An exception for one that could not travel from its process."""
+    return GridrunError(f"{failed.error}: {failed.message}\n{failed.traceback}")
