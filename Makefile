@@ -38,7 +38,8 @@ lint: $(VENV)/installed-test
 $(VENV)/installed-%: setup.cfg constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "no virtual environment could be made: install your system's python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[$*]"
+	@echo "installing into $(VENV), once: a minute or a few"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[$*]"
 	@touch $@
 
 clean:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..runner import PointState
+    from .. import PointState
 
 DONE = ("cached", "done")
 NOT_DONE = ("running", "failed", "stale", "missing")

@@ -26,7 +26,7 @@ CONDITION = re.compile(r"(.+?)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 
 
 def _equal(value: Any, wanted: Any) -> bool:
-    """Equal, or one of a list of wanted values; text also matches its own spelling (1.10 and '1.10')."""
+    """Equal, or one of a list of wanted values."""
     if isinstance(wanted, (list, tuple, set)) and not isinstance(value, (list, tuple)):
         return value in wanted
     return bool(value == wanted)
@@ -51,11 +51,9 @@ class Condition(NamedTuple):
     text: str
 
     def holds(self, value: Any) -> bool:
-        wanted = self.text if isinstance(value, str) else self.value
-        if isinstance(value, str) and isinstance(self.value, (list, tuple)):
-            wanted = self.value
+        as_text = isinstance(value, str) and self.sign in ("=", "!=") and not isinstance(self.value, list)
         try:
-            return bool(OPERATORS[self.sign](value, wanted))
+            return bool(OPERATORS[self.sign](value, self.text if as_text else self.value))
         except TypeError:  # no order between these two
             return False
 

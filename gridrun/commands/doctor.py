@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from .. import __version__
 from ..errors import GridrunError
 from ..experiment import find_root, load, names
 from ._points import plural
@@ -54,16 +56,21 @@ def command(ctx: click.Context) -> bool:
 
 def packages() -> Iterator[Finding]:
     """Which versions are installed, and which of those that gridrun needs are not."""
-    found = []
-    for requirement in metadata.requires("gridrun") or []:
-        name = requirement.split(";")[0].rstrip("0123456789.<>=!~, ")
-        if "extra ==" in requirement or "python_version" in requirement:
+    try:
+        requirements = metadata.requires("gridrun") or []
+    except metadata.PackageNotFoundError:
+        yield Finding("ok", "packages", f"gridrun {__version__}, not installed but used from its source")
+        return
+    found = [f"gridrun {__version__}"]
+    for requirement in requirements:
+        if ";" in requirement:  # an extra, or for another Python
             continue
+        name = re.split(r"[^\w.-]", requirement)[0]
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             yield Finding("problem", "packages", f"{name} is not installed")
-    yield Finding("ok", "packages", f"gridrun {metadata.version('gridrun')}, " + ", ".join(found))
+    yield Finding("ok", "packages", ", ".join(found))
 
 
 def of_store(store: Store) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import GridrunError
+from ..errors import GridrunError, NotComputed
 from ..experiment import load, overridden
 from ._points import plural
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
@@ -50,6 +50,10 @@ def command(ctx: click.Context, exp: tuple[str, ...], settings: tuple[str, ...])
         click.echo(f"{len(failed)} of {plural(len(wanted), 'experiment')} failed:", err=True)
         for name, error in failed.items():
             click.echo(f"  {name}: {type(error).__name__}: {error}", err=True)
+            if isinstance(error, NotComputed):
+                click.echo(
+                    f"    python train.py {' '.join([f'-exp={name}', *settings])}  computes them", err=True
+                )
     return not failed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ._outline import outline
 from ._records import column_of, fields, select, store_of, where_option
 from ._screen import FORMATS, plain, show_rows
 
@@ -57,17 +58,12 @@ def command(
 def row_of(record: Any) -> dict[str, Any]:
     """A result's fields, and its value: the plain parts of a dict, else under its table's name."""
     row = fields(record)
-    value = small_value(record)
+    value = outline(record) if record.state == "done" else None
     parts = value if isinstance(value, dict) else {record.table: value}
     return {
         **row,
         **{str(key): part for key, part in parts.items() if is_plain(part) and str(key) not in row},
     }
-
-
-def small_value(record: Any) -> Any:
-    """A result that needs no large file to be read; None for others, and for failures."""
-    return record.outline() if record.state == "done" else None
 
 
 def is_plain(value: Any) -> bool:

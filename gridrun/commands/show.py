@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ._outline import outline
 from ._records import store_of
 from ._screen import plain
 
@@ -57,7 +58,7 @@ def describe(record: Any) -> dict[str, Any]:
         "log": log,
     }
     parts = {"result": {key: value for key, value in head.items() if value}, "settings": record.dependencies}
-    outcome = {"error": record.error} if record.state == "failed" else {"value": record.outline()}
+    outcome = {"error": record.error} if record.state == "failed" else {"value": outline(record)}
     return {**parts, **outcome, "circumstances": context}
 
 

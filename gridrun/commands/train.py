@@ -14,8 +14,8 @@ from ._screen import show_rows
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
 
 if TYPE_CHECKING:
+    from .. import PointState
     from ..grid import Grid
-    from ..runner import PointState
 
 OPTIONS = ("exp", "n_threads", "mode", "force", "dry-run", "all")
 EPILOG = """\b

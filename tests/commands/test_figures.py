@@ -19,9 +19,10 @@ def test_a_figure_sees_the_settings_of_the_command_line(study: TinyStudy) -> Non
 
 
 def test_what_is_missing_is_said_and_not_computed(study: TinyStudy) -> None:
-    done = study.run("make_figures.py", "-exp=waves")
+    done = study.run("make_figures.py", "-exp=waves", "-seed=3")
     assert done.status == 1
-    assert "NotComputed" in done.err and "4" in done.err and "train.py" in done.err
+    assert "waves: NotComputed: 2 of 2 points" in done.err
+    assert "python train.py -exp=waves -seed=3  computes them" in done.err
     assert study.calls() == []
 
 
