@@ -166,9 +166,7 @@ class Table:
 
         text.show(sheets(self, wide, decimals, spread, bold), file)
 
-    def markdown(
-        self, *, decimals: int = 2, spread: bool = True, bold: Bold = None, wide: bool = False
-    ) -> str:
+    def markdown(self, *, decimals: int = 2, spread: bool = True, bold: Bold = None, wide: bool = False) -> str:
         """A Markdown table, the best values in bold; the options are those of `text`."""
         from . import markdown
         from .layout import sheets
