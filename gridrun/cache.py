@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from .errors import UsageError, nearest
 
@@ -55,7 +55,7 @@ def cachable(
 
     def decorate(function: F) -> F:
         own = _own_copy(function)
-        own.__gridrun__ = Cached(  # type: ignore[attr-defined]
+        own.__gridrun__ = Cached(
             own,
             dependencies,
             version,
@@ -65,7 +65,7 @@ def cachable(
             table_name or own.__name__,
             code,
         )
-        return own  # type: ignore[return-value]
+        return cast(F, own)
 
     return decorate
 
@@ -81,7 +81,7 @@ def _own_copy(function: Callable[..., Any]) -> Any:
         return own
     if not hasattr(function, "__gridrun__"):
         return function
-    copy = types.FunctionType(
+    copy: Any = types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
     functools.update_wrapper(copy, function)

@@ -82,6 +82,14 @@ def decode_result(data: bytes, read_file: ReadFile) -> Any:
     return reader.value(json.loads(data[5 : 5 + length]))
 
 
+def outline_result(data: bytes, read_file: ReadFile) -> Any:
+    """The value of a payload with every array, tensor and frame as a short text; reads no large file but JSON."""
+    if data[:1] != b"J":
+        return decode_result(data, read_file)
+    (length,) = struct.unpack_from("<I", data, 1)
+    return _Outline(b"", read_file).value(json.loads(data[5 : 5 + length]))
+
+
 def files_of(data: bytes, read_file: ReadFile) -> list[str]:
     """Names of the files that a payload needs."""
     if data[:1] != b"J":
@@ -229,7 +237,8 @@ def _write_numpy(writer: _Writer, value: Any, path: str) -> Any:
     if value.nbytes <= INLINE_BYTES and value.dtype.names is None:
         where = writer.bytes([packed.tobytes()], ".npy")
         return {"$": "array", "dtype": value.dtype.str, "shape": list(value.shape), **where}
-    return {"$": "npy", **writer.bytes([_npy_header(packed, value.shape), _raw(packed)], ".npy")}
+    where = writer.bytes([_npy_header(packed, value.shape), _raw(packed)], ".npy")
+    return {"$": "npy", "dtype": value.dtype.str, "shape": list(value.shape), **where}
 
 
 def _npy_header(array: Any, shape: tuple[int, ...]) -> bytes:
@@ -267,7 +276,8 @@ def _write_torch(writer: _Writer, value: Any, path: str) -> Any:
     remember(value, encoded)
     name = f"{len(writer.tensors)}"
     writer.tensors[name] = plain.clone() if plain.data_ptr() == value.data_ptr() and _shares(writer, plain) else plain
-    node = {"$": "tensor", "name": name, "digest": encoded.hex()}
+    about = {"dtype": str(value.dtype).replace("torch.", ""), "shape": list(value.shape)}
+    node = {"$": "tensor", "name": name, "digest": encoded.hex(), **about}
     return {**node, "parameter": value.requires_grad} if type(value) is torch.nn.Parameter else node
 
 
@@ -429,4 +439,33 @@ BUILDERS: dict[str, Callable[[_Reader, dict[str, Any]], Any]] = {
     "torch.device": _torch_device,
     "DataFrame": lambda r, n: r.frame(n),
     "Series": lambda r, n: r.frame(n),
+}
+
+
+class _Outline(_Reader):
+    """Builds a value without its binary parts."""
+
+    def value(self, node: Any) -> Any:
+        kind = node.get("$") if isinstance(node, dict) else None
+        if kind in OUTLINES:
+            return OUTLINES[kind](self, node)
+        return super().value(node)
+
+
+def _about(what: str, node: dict[str, Any]) -> str:
+    return f"{what} {'x'.join(map(str, node['shape'])) or 'scalar'} {node['dtype'].lstrip('<|=')}"
+
+
+OUTLINES: dict[str, Callable[[_Reader, dict[str, Any]], Any]] = {
+    "scalar": lambda r, n: f"{n['dtype']} scalar",
+    "array": lambda r, n: _about("array", n),
+    "npy": lambda r, n: _about("array", n),
+    "dtype": lambda r, n: n["v"],
+    "with tensors": lambda r, n: r.value(n["v"]),
+    "tensor": lambda r, n: _about("tensor", n),
+    "torch.Size": lambda r, n: tuple(n["v"]),
+    "torch.dtype": lambda r, n: f"torch.{n['v']}",
+    "torch.device": lambda r, n: n["v"],
+    "DataFrame": lambda r, n: "DataFrame",
+    "Series": lambda r, n: "Series",
 }

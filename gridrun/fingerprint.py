@@ -97,8 +97,8 @@ class _Reach:
         if name in self.parts:
             return
         module = _module_of_code(function)
-        node = module and _node_of(function, module)
-        if not module or node is None:
+        node = _node_of(function, module) if module else None
+        if module is None or node is None:
             self.from_bytecode = True
             self.parts[name] = _encode_bytecode(function.__code__)
             return
@@ -347,7 +347,7 @@ def _node_of(function: types.FunctionType, module: _Module) -> ast.AST | None:
         elif isinstance(node, ast.Lambda) and code.co_name == "<lambda>" and node.lineno == code.co_firstlineno:
             found.append(node)
     if len(found) > 1:
-        found = [n for n in found if isinstance(n, ast.Lambda) and _compiles_to(n, code)][:1]
+        return next((n for n in found if isinstance(n, ast.Lambda) and _compiles_to(n, code)), None)
     return found[0] if found else None
 
 

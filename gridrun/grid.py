@@ -224,7 +224,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _all(same: Any) -> Any:
-    while hasattr(same, "all") and getattr(same, "ndim", 0):
+    while hasattr(same, "all") and getattr(same, "ndim", False):
         same = same.all()
     return same
 

@@ -190,7 +190,7 @@ def _array(value: Any) -> bytes:
     if value.dtype.byteorder == ">" or (value.dtype.byteorder == "=" and sys.byteorder == "big"):
         value = value.astype(value.dtype.newbyteorder("<"))
     kind = str(value.dtype.descr) if value.dtype.names else value.dtype.str.replace("=", "<")
-    raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else b""
+    raw: Any = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else b""
     return b"A" + _str(kind) + _list(value.shape) + digest(raw)
 
 
@@ -215,13 +215,20 @@ class _Memo:
 
     def get(self, tensor: Any) -> bytes | None:
         entry = self.known.get(id(tensor))
-        if entry and entry[0]() is tensor and entry[1] == tensor._version:
-            return entry[2]
-        return None
+        if entry is None or entry[0]() is not tensor:
+            return None
+        return entry[2] if entry[1] == _version(tensor) else None
 
     def put(self, tensor: Any, encoded: bytes) -> None:
+        if tensor.is_inference():
+            return  # counts no versions, so a later change would go unseen
         mark = id(tensor)
-        self.known[mark] = (weakref.ref(tensor, lambda _: self.known.pop(mark, None)), tensor._version, encoded)
+        self.known[mark] = (weakref.ref(tensor, lambda _: self.known.pop(mark, None)), _version(tensor), encoded)
+
+
+def _version(tensor: Any) -> int:
+    """How often a tensor was changed in place."""
+    return int(tensor._version)
 
 
 MEMO = _Memo()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,32 +49,18 @@ class Keying:
     def key(self, values: Sequence[Any]) -> bytes:
         """The 16 bytes that stand for a call with `values`. Raises UnhashableInput, MissingKey."""
         pieces = [self.cached.prefix]
-        encoders = hashing.ENCODERS
         for label, name, default in self.recipes:
-            if name not in self.slots and default:
-                continue
-            value = self.argument(name, values)
-            encoder = encoders.get(type(value))
-            try:
-                encoded = encoder(value) if encoder else hashing.encode(value, name)
-            except (hashing.Unencodable, RecursionError):
-                encoded = hashing.encode(value, name)  # says where
-            if encoded != default:
-                pieces.append(label)
-                pieces.append(encoded)
-        for label, name, key in self.parts:
+            if name in self.slots or not default:
+                encoded = _encode(self.argument(name, values), name)
+                if encoded != default:
+                    pieces += (label, encoded)
+        for dependency, name, key in self.parts:
             argument = self.argument(name, values)
             value = argument.get(key, NOTHING) if type(argument) is dict else NOTHING
             if value is NOTHING or type(value) is str and has_template(value):
-                key, value = self._part(label, argument, key)
-                label = f"{name}:{key}"
-            encoder = encoders.get(type(value))
-            try:
-                encoded = encoder(value) if encoder else hashing.encode(value, label)
-            except (hashing.Unencodable, RecursionError):
-                encoded = hashing.encode(value, label)
-            pieces.append(b"k%d:%b" % (len(label), label.encode()))
-            pieces.append(encoded)
+                key, value = self._part(dependency, argument, key)
+                dependency = f"{name}:{key}"
+            pieces += (_part_label(dependency), _encode(value, dependency))
         return hashing.digest(b"".join(pieces))
 
     def _part(self, label: str, argument: Any, key: str) -> tuple[str, Any]:
@@ -114,6 +101,20 @@ class Keying:
             filled, value = self._part(label, self.argument(name, values), key)
             out[f"{name}:{filled}"] = describe(value)
         return out
+
+
+def _encode(value: Any, name: str) -> bytes:
+    """The encoding of a dependency; `name` is how an error calls it."""
+    encoder = hashing.ENCODERS.get(type(value))
+    try:
+        return encoder(value) if encoder else hashing.encode(value, name)
+    except (hashing.Unencodable, RecursionError):
+        return hashing.encode(value, name)  # says where
+
+
+@functools.lru_cache(maxsize=65536)
+def _part_label(label: str) -> bytes:
+    return b"k" + hashing.encode_value(label)
 
 
 def _try_encode(value: Any) -> bytes:

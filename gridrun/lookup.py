@@ -80,9 +80,9 @@ class Lookup:
     # ----------------------------------------------------------------------------------------------------- the records
     def value(self, key: bytes | None) -> Any:
         """The value of a key, found the quick way (one record, small, of the present code); MISS if it is not."""
-        place = self.store.index.get(key)  # type: ignore[arg-type]
-        if place.__class__ is tuple:
-            frame, number = place  # type: ignore[misc]
+        place = self.store.index.get(key) if key else None
+        if isinstance(place, tuple):
+            frame, number = place
             context, kind, start, end = QUICK_ROW(frame.table, number * ROW.size)
             raw = frame.contexts[context]
             if kind == RESULT and (raw in self.usable or self._is_usable(raw)):

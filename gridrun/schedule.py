@@ -17,9 +17,10 @@ from .cache import Cached
 from .claims import Claim
 from .dispatch.local import close_pool, make_pool, make_process_pool
 from .errors import NotComputed, WorkerDied
+from .outcome import Failed
 from .progress import Progress
 from .store import Store
-from .work import Failed, Job, Outcome, compute_block, compute_plain
+from .work import Job, Outcome, compute_block, compute_plain
 
 BLOCK_S = 0.5
 MAX_BLOCK = 2048
@@ -131,7 +132,7 @@ class Schedule:
         marker: Future[Any] = Future()
         self.in_flight[marker] = block  # so that an interrupted computation gives its claim back
         if team.cached is None:
-            future = self.pool.submit(compute_plain, team.function, block.jobs)
+            future: Future[Any] = self.pool.submit(compute_plain, team.function, block.jobs)
         else:
             assert self.store is not None
             folder = str(self.store.path)

@@ -25,12 +25,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from .claims import Claim, Claims
-from .codec import Blob, decode_result
+from .codec import Blob, decode_result, outline_result
 from .errors import GridrunError, MissingKey, StoreError, TableClash
 from .hashing import digest
 from .machine import random_name, this_owner
@@ -48,6 +48,9 @@ from .segments import (
     share_with_group,
 )
 from .study import default_store
+
+if TYPE_CHECKING:
+    from . import upkeep
 
 FORMAT = 1
 EXTERNAL = b"x"  # the payload of a result that a custom saver keeps
@@ -79,7 +82,7 @@ class Record:
 
     @property
     def id(self) -> str:
-        return session_id(self.key, bytes.fromhex(self.context.get("code", "")), self.row.generation)
+        return session_of(self.frame, self.row)
 
     @property
     def table(self) -> str:
@@ -126,6 +129,12 @@ class Record:
     def folder(self) -> Path:
         return self.store.run_folder(self.id)
 
+    def outline(self) -> Any:
+        """The result with every array, tensor and frame as a short text: quick, whatever its size."""
+        if self.row.kind == FAILURE or self.payload == EXTERNAL:
+            return None
+        return outline_result(self.payload, self.store.read_blob)
+
     def value(self) -> Any:
         """The result itself. Raises StoreError for a failure, a damaged file, or what a custom saver keeps."""
         if self.row.kind == FAILURE:
@@ -138,6 +147,16 @@ class Record:
 def session_id(key: bytes, code: bytes, generation: int) -> str:
     """The id of a result: 32 hex digits for its key, the code that computed it, and its generation."""
     return digest(b"gridrun session 1\n" + key + code + generation.to_bytes(4, "big")).hex()
+
+
+def session_of(frame: Frame, row: Row) -> str:
+    """The id of a stored row."""
+    return session_id(row.key, _code_of(frame.contexts[row.context]), row.generation)
+
+
+@functools.lru_cache(maxsize=4096)
+def _code_of(context: bytes) -> bytes:
+    return bytes.fromhex(json.loads(context).get("code", ""))
 
 
 class Store:
@@ -195,6 +214,13 @@ class Store:
                 else:
                     self.index[key] = [known, (frame, i)]
 
+    def forget(self) -> None:
+        """Read everything anew, after files were removed."""
+        with self._mutex:
+            self.index.clear()
+            self.readers.clear()
+            self.refresh()
+
     def rows(self, key: bytes) -> list[tuple[Frame, Row]]:
         """Every record of a key that no deletion has voided: newest generation first, then the oldest record."""
         known = self.index.get(key)
@@ -239,7 +265,7 @@ class Store:
         if len({r.id for r in found}) > 1:
             raise MissingKey(f"{len(found)} results of {self.path} begin with {prefix!r}; give more digits")
         if not found:
-            raise MissingKey(f"no result of {self.path} has an id beginning with {prefix!r}; `gridrun query` lists them")
+            raise MissingKey(f"no result of {self.path} has an id beginning with {prefix!r}; gridrun query lists them")
         return next((r for r in found if r.row.kind == RESULT), found[-1])
 
     def read_blob(self, name: str) -> bytearray:
@@ -306,7 +332,7 @@ class Store:
         if self._writer is None:
             self._prepare()
             owner = this_owner()
-            name = f"{_file_safe(owner.host)}-{owner.pid}-{random_name()}.seg"
+            name = f"{file_safe(owner.host)}-{owner.pid}-{random_name()}.seg"
             try:
                 self._writer = SegmentWriter(self.path / "segments" / name, self.durable)
             except OSError as error:
@@ -336,7 +362,7 @@ class Store:
         """Give `table` to the function `identity`. Raises TableClash if it belongs to another one."""
         if self.tables.get(table) == identity:
             return
-        path = self.path / "tables" / f"{_file_safe(table)}.json"
+        path = self.path / "tables" / f"{file_safe(table)}.json"
         with contextlib.suppress(FileExistsError):
             if not path.exists():
                 self._prepare()
@@ -375,15 +401,15 @@ class Store:
 
     def verify(self, progress: Callable[[str], None] = lambda path: None) -> list[Damage]:
         """Read every byte of the store and name what is damaged."""
-        from .upkeep import verify
+        from . import upkeep
 
-        return verify(self, progress)
+        return upkeep.verify(self, progress)
 
-    def collect(self, dry_run: bool = True) -> list[tuple[str, int, str]]:
+    def collect(self, dry_run: bool = True) -> list[upkeep.Removal]:
         """Remove what no result needs: (path, bytes, why) of each; only told, not done, if `dry_run`."""
-        from .upkeep import collect
+        from . import upkeep
 
-        return collect(self, dry_run)
+        return upkeep.collect(self, dry_run)
 
     def live_claims(self) -> list[Claim]:
         """What is being computed now, by processes that are alive as far as this machine can tell."""
@@ -399,7 +425,12 @@ def _read_into(file: Any, buffer: bytearray) -> None:
         view = view[n:]
 
 
-def _file_safe(name: str) -> str:
+def file_safe(name: str) -> str:
+    """A name as a part of a path, different names giving different parts.
+
+    >>> file_safe("a/b c")
+    'a%2fb%20c'
+    """
     safe = "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):x}" for c in name)
     return safe if safe.strip(".") else f"%{safe}"
 
