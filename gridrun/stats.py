@@ -64,8 +64,8 @@ def summary(values: Any) -> dict[str, float]:
 def percentile_interval(values: Any, level: float = 0.95) -> Interval:
     """The range that holds the middle `level` of the values themselves.
 
-    >>> percentile_interval(range(101), level=0.9)
-    (5.0, 95.0)
+    >>> percentile_interval(range(101), level=0.5)
+    (25.0, 75.0)
     """
     low, high = np.percentile(flat(list(values)), [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .splits import Images, Splits, standardized, validation_split
@@ -36,5 +37,5 @@ def load(data_dir: str | Path | None = None, validation_fraction: float = 0.0) -
     return Splits(train, validation, _tensors(parts[1], parts[3]), n_classes=10)
 
 
-def _tensors(pixels, labels) -> Images:
+def _tensors(pixels: np.ndarray, labels: np.ndarray) -> Images:
     return standardized(pixels, MEAN, STD), torch.from_numpy(labels).long()

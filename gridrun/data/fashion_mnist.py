@@ -63,4 +63,6 @@ def read(folder: Path) -> Arrays:
 
 
 def _tensors(pixels: np.ndarray, labels: np.ndarray) -> Images:
-    return standardized(np.divide(pixels, 255, dtype=np.float32), MEAN, STD), torch.from_numpy(labels).long()
+    return standardized(np.divide(pixels, 255, dtype=np.float32), MEAN, STD), torch.tensor(
+        labels.astype(np.int64)
+    )

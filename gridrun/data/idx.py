@@ -42,15 +42,14 @@ def read_idx(folder: Path, name: str, md5_gz: str, md5_plain: str, address: str)
     for path, expected in [(folder / f"{name}.gz", md5_gz), (folder / name, md5_plain)]:
         if path.is_file():
             data = path.read_bytes()
-            found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            if found != expected:
+            if (md5 := hashlib.md5(data, usedforsecurity=False).hexdigest()) != expected:
                 raise ValueError(
-                    f"{path} is damaged (MD5 {found}, not {expected}): fetch it again from {address}"
+                    f"{path} is damaged (MD5 {md5}, not {expected}): fetch it again from {address}"
                 )
             return parse_idx(_plain(data, path), str(path))
     raise FileNotFoundError(
-        f"no {name}.gz in {folder.resolve()}: fetch {address}{name}.gz into it, or set data_dir or GRIDRUN_DATA "
-        "to the folder above (torchvision's layout)"
+        f"no {name}.gz in {folder.resolve()}: fetch {address}{name}.gz into it, "
+        "or set data_dir or GRIDRUN_DATA to a folder in torchvision's layout"
     )
 
 

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -37,23 +38,29 @@ def prepared(key: str, names: list[str], build: Callable[[], Arrays]) -> Arrays:
     `key` must change with anything the arrays depend on (the source's checksum, the version of their
     preparation). Where the folder cannot be used, the arrays are built and a warning says so.
     """
+
+    def kept(cache: Any) -> Arrays:
+        found = {name: _unpack(cache.get(f"{key}/{name}")) for name in names}
+        return {name: array for name, array in found.items() if array is not None}
+
+    found = _with_cache(kept)
+    if found and len(found) == len(names):
+        return found
+    arrays = build()
+    _with_cache(lambda cache: [cache.set(f"{key}/{name}", _pack(arrays[name])) for name in names])
+    return arrays
+
+
+def _with_cache(use: Callable[[Any], Any]) -> Any:
+    """What `use(cache)` returns; None, with a warning, where the folder cannot be used."""
     import diskcache
 
     try:
         with diskcache.Cache(str(cache_folder()), disk=_bytes_only(), eviction_policy="none") as cache:
-            found = {name: _unpack(cache.get(f"{key}/{name}")) for name in names}
-            arrays = {name: array for name, array in found.items() if array is not None}
-            if len(arrays) == len(names):
-                return arrays
-            arrays = build()
-            for name in names:
-                cache.set(f"{key}/{name}", _pack(arrays[name]))
-            return arrays
+            return use(cache)
     except (sqlite3.Error, OSError, diskcache.Timeout) as error:
-        if isinstance(error, FileNotFoundError):  # the source data is missing: nothing to build from
-            raise
-        warnings.warn(f"prepared data is not kept: {cache_folder()} cannot be used ({error})", stacklevel=2)
-        return build()
+        warnings.warn(f"prepared data is not kept: {cache_folder()} cannot be used ({error})", stacklevel=3)
+        return None
 
 
 def _bytes_only() -> type:
@@ -62,12 +69,12 @@ def _bytes_only() -> type:
     from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 
     class BytesOnly(diskcache.Disk):
-        def store(self, value, read, key=UNKNOWN):
+        def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
             if not isinstance(value, bytes):
                 raise TypeError(f"only bytes are kept here, not {type(value).__name__}")
             return super().store(value, read, key=key)
 
-        def fetch(self, mode, filename, value, read):
+        def fetch(self, mode: int, filename: str, value: Any, read: bool) -> Any:
             allowed = mode in (MODE_RAW, MODE_BINARY)
             return super().fetch(mode, filename, value, read) if allowed else None
 

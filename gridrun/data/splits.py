@@ -20,6 +20,14 @@ class Splits:
     test: Images
     n_classes: int
 
+    def to(self, device: str) -> Splits:
+        """The same images on another device."""
+        parts = [part and (part[0].to(device), part[1].to(device)) for part in self._parts()]
+        return Splits(parts[0], parts[1], parts[2], self.n_classes)  # type: ignore[arg-type]
+
+    def _parts(self) -> list[Images | None]:
+        return [self.train, self.validation, self.test]
+
 
 def standardized(images: np.ndarray, mean: float, std: float) -> Tensor:
     """(images - mean) / std as float32, pixels (n, height, width) in 0..1 made (n, 1, height, width).

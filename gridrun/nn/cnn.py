@@ -82,7 +82,7 @@ class CNN(nn.Module):
         if prob == 0:
             return None
         if kind not in DROPOUT_KINDS or not 0 < prob < 1:
-            raise ValueError(f"dropout {prob!r}, {kind!r}: want 0 <= prob < 1, kind among {DROPOUT_KINDS}")
+            raise ValueError(f"dropout {prob!r} {kind!r}: want 0 <= prob < 1 and one of {DROPOUT_KINDS}")
         rows, scale = (1, 1.0) if kind == "shared" else (batch_size, 1 / (1 - prob))
         return [_mask(layer.weight, rows, prob, scale, generator) for layer in self.dense]
 
@@ -93,7 +93,7 @@ def _mask(weight: Tensor, rows: int, prob: float, scale: float, generator: torch
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
-    """Weights and biases uniform within +-1/sqrt(fan_in) (PyTorch's own default), drawn from `generator` alone."""
+    """Weights and biases uniform within +-1/sqrt(fan_in), PyTorch's default, drawn from `generator` alone."""
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

@@ -1,4 +1,4 @@
-"""What a training step minimises: L_nat(theta) + beta L_rob(theta, theta*), with noise and dropout at will."""
+"""What a training step minimises: L_nat(theta) + beta L_rob(theta, theta*), noise and dropout at will."""
 
 from __future__ import annotations
 

@@ -1,0 +1,152 @@
+"""Default points of each architecture: `cnn.make()` is a point, every key of it a setting of the training.
+
+>>> point = cnn.make(seed=3)
+>>> point["seed"], point["hidden"], point["architecture"]
+(3, [256, 64], 'cnn')
+
+Names and defaults are those of Buechel, Faber and Muir's code (ICLR 2022), values are real lists and numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UsageError, nearest
+from .grid import Point
+from .tasks.train import trainer
+
+COMMON: dict[str, Any] = {
+    "seed": 0,
+    "batch_size": 100,
+    "optimizer": "adam",
+    "n_hidden": 256,
+    "reg": 0.001,
+    "dropout_prob": 0.0,
+    "dropout_kind": "shared",
+    "noisy_forward_std": 0.0,
+    "beta_robustness": 0.125,
+    "warmup": 0,
+    "boundary_loss": "kl",
+    "n_attack_steps": 10,
+    "attack_size_mismatch": 0.2,
+    "attack_size_constant": 0.0,
+    "initial_std_mismatch": 0.001,
+    "initial_std_constant": 0.0,
+    "p_norm": "inf",
+    "clamp": False,
+    "treat_as_constant": False,
+    "awp": False,
+    "awp_gamma": 0.1,
+    "validation_fraction": 0.0,
+    "checkpoint": "final",
+    "torch_threads": 1,
+    "device": "cpu",
+    "data_dir": None,
+}
+
+HELP = {
+    "seed": "Seed of the initial weights, of the order of the images and of all noise in training.",
+    "batch_size": "Images in a training step.",
+    "optimizer": "adam.",
+    "n_hidden": "Neurons of the recurrent layer of the LSNNs (a CNN's layers are channels and hidden).",
+    "reg": "Weight of the firing-rate term of the LSNNs.",
+    "dropout_prob": "Probability that an input of a dense layer is dropped in training.",
+    "dropout_kind": "shared: one mask a batch, not rescaled (the original); standard: as torch.nn.Dropout.",
+    "noisy_forward_std": "Forward noise: relative std of the parameters at which the loss is taken.",
+    "beta_robustness": "Weight of the robustness loss under the parameter attack; 0 is standard training.",
+    "warmup": "Epochs before the robustness loss is switched on.",
+    "boundary_loss": "Robustness loss: kl, reverse_kl, js, l2 or madry.",
+    "n_attack_steps": "Steps of the attack; a training step costs about this plus 2 standard steps.",
+    "attack_size_mismatch": "Size of the attack, relative to each parameter (0.1 in the published grids).",
+    "attack_size_constant": "Size of the attack, absolute.",
+    "initial_std_mismatch": "Relative std of the attack's random start.",
+    "initial_std_constant": "Absolute std of the attack's random start.",
+    "p_norm": 'Norm of an attack step: "inf" (signs) or "2".',
+    "clamp": "Keep the attacked parameters in the ball of the attack's size after each step.",
+    "treat_as_constant": "Take the attacked parameters as constant in the gradient (a worse method, to compare).",
+    "awp": "Adversarial weight perturbation instead of the robustness loss.",
+    "awp_gamma": "Size of AWP's step.",
+    "validation_fraction": "Part of the training images set aside for validation, before any augmentation.",
+    "checkpoint": "Which weights are kept: final, or best (of all epochs, on the validation images).",
+    "torch_threads": "Cores of one training; part of the key, since sums in another order change the last bits.",
+    "device": "cpu or cuda; part of the key for the same reason.",
+    "data_dir": "Folder of data sets (default: $GRIDRUN_DATA, then data); not part of the key.",
+    "dataset": "digits or fashion_mnist; the network's input follows it.",
+    "n_epochs": "Epochs of each stretch of the training, a list.",
+    "learning_rate": "Learning rate of each stretch, a list as long as n_epochs.",
+    "channels": "Output channels of each convolution.",
+    "kernel_size": "Rows and columns of the kernels.",
+    "padding": "Zeros around the images: a number, or one entry a convolution, a number or [before, after].",
+    "hidden": "Neurons of each dense layer before the last.",
+    "batch_standardize": "Standardise input and last features by each batch, tests too (the paper; hides attacks).",
+}
+NOT_IN_KEY = ("data_dir",)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A kind of network with its default settings."""
+
+    name: str
+    about: str
+    defaults: Mapping[str, Any]
+
+    def make(self, **settings: Any) -> Point:
+        """The default point with `settings` changed, its "architecture" and its cachable "train".
+
+        Raises UsageError for a key that the architecture does not have, naming the nearest.
+        """
+        for key in settings:
+            if key not in self.defaults:
+                raise UsageError(f"{self.name}.make() has no key {key!r}; {nearest(key, self.defaults)}")
+        keyed = tuple(key for key in self.defaults if key not in NOT_IN_KEY)
+        point = {**copy.deepcopy(dict(self.defaults)), **settings}
+        return {**point, "architecture": self.name, "train": trainer(self.name, keyed)}
+
+    def keys(self) -> list[tuple[str, Any, str]]:
+        """(key, default, what it means) of every setting.
+
+        >>> next(row for row in cnn.keys() if row[0] == "batch_size")
+        ('batch_size', 100, 'Images in a training step.')
+        """
+        return [(key, default, HELP[key]) for key, default in self.defaults.items()]
+
+
+digits_cnn = Architecture(
+    "digits_cnn",
+    "A small CNN: convolutions 16 and 32 of 3x3, dense 128-64-10; trains in seconds on 8x8 digits.",
+    {
+        "dataset": "digits",
+        "channels": [16, 32],
+        "kernel_size": 3,
+        "padding": 1,
+        "hidden": [128, 64],
+        "n_epochs": [30, 10],
+        "learning_rate": [1e-3, 1e-4],
+        "batch_standardize": False,
+        **COMMON,
+    },
+)
+
+cnn = Architecture(
+    "cnn",
+    "The CNN of the ICLR 2022 paper: convolutions 64 and 64 of 4x4, dense 1600-256-64-10, 493,642 parameters.",
+    {
+        "dataset": "fashion_mnist",
+        "channels": [64, 64],
+        "kernel_size": 4,
+        "padding": [[2, 1], 0],
+        "hidden": [256, 64],
+        "n_epochs": [35, 5],
+        "learning_rate": [1e-4, 1e-5],
+        "batch_standardize": False,
+        **COMMON,
+        "validation_fraction": 0.2,
+        "checkpoint": "best",
+    },
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in (digits_cnn, cnn)}

@@ -1,0 +1,137 @@
+"""From the keys of a point to what the science takes: a network, a method, a schedule, a data set."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .. import GridrunError, MissingKey, UsageError, get
+from ..data import about
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data.splits import Splits
+    from ..training.loop import Schedule
+    from ..training.objective import Method
+
+Point = Mapping[str, Any]
+ATTACK_KEYS = (
+    "attack_size_mismatch",
+    "attack_size_constant",
+    "initial_std_mismatch",
+    "initial_std_constant",
+    "n_attack_steps",
+    "boundary_loss",
+    "p_norm",
+    "clamp",
+)
+METHOD_KEYS = (
+    "beta_robustness",
+    "treat_as_constant",
+    "noisy_forward_std",
+    "dropout_prob",
+    "dropout_kind",
+    "warmup",
+)
+NO_EFFECT = {  # keys that other architectures or later versions use: (the value that changes nothing, why)
+    "awp": (False, "adversarial weight perturbation is not built yet"),
+    "n_hidden": (256, "a CNN's dense layers are set by hidden"),
+    "reg": (0.001, "a CNN has no firing rates"),
+}
+
+
+class MissingData(GridrunError, FileNotFoundError):
+    """Files of a data set that have to be fetched first."""
+
+
+@contextmanager
+def mendable() -> Iterator[None]:
+    """Errors of the science that a setting can mend, as the one line that the command line prints."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingData(str(error)) from error
+    except ValueError as error:
+        if isinstance(error, GridrunError):
+            raise
+        raise UsageError(str(error)) from error
+
+
+def select(point: Point, *keys: str) -> dict[str, Any]:
+    """These keys of a point, templates filled."""
+    return {key: get(point, key) for key in keys}
+
+
+def network(point: Point) -> nn.Module:
+    """The network of a point, its weights drawn by the point's seed."""
+    from ..nn.cnn import CNN
+    from ..training.seeding import generator
+
+    with mendable():
+        data = about(get(point, "dataset"))
+        layers = select(point, "channels", "kernel_size", "padding", "hidden", "batch_standardize")
+        stream = generator(get(point, "seed"), "initial weights")
+        model = CNN(data.image_shape, data.n_classes, **layers, generator=stream)
+    return model.to(get(point, "device"))
+
+
+def method(point: Point) -> Method:
+    """The training method of a point. Raises UsageError for a key that is set and would have no effect."""
+    from ..training.adversarial import ParameterAttack
+    from ..training.objective import Method
+
+    for key, (neutral, why) in NO_EFFECT.items():
+        if (value := get(point, key, neutral)) != neutral:
+            raise UsageError(f"{key}={value!r} would have no effect: {why}; leave it at {neutral!r}")
+    with mendable():
+        return Method(attack=ParameterAttack(**select(point, *ATTACK_KEYS)), **select(point, *METHOD_KEYS))
+
+
+def schedule(point: Point) -> Schedule:
+    """The epochs, rates and batches of a point."""
+    from ..training.loop import Schedule
+
+    with mendable():
+        return Schedule(**select(point, "n_epochs", "learning_rate", "batch_size", "optimizer"))
+
+
+def splits(point: Point) -> Splits:
+    """The data of a point, on its device; read once a process."""
+    data_dir = get(point, "data_dir", None)
+    wanted = get(point, "dataset"), data_dir and str(data_dir), get(point, "validation_fraction")
+    with mendable():
+        return _splits(*wanted, get(point, "device"))
+
+
+@functools.lru_cache(maxsize=2)
+def _splits(dataset: str, data_dir: str | None, validation_fraction: float, device: str) -> Splits:
+    from ..data import load
+
+    return load(dataset, data_dir, validation_fraction).to(device)
+
+
+def trained(point: Point) -> nn.Module:
+    """The network of a point at its trained weights."""
+    if "weights" not in point:
+        raise MissingKey("this point has no weights: train it first, run(grid, 'train', store_key='*')('{*}')")
+    model = network(point)
+    model.load_state_dict(point["weights"].load())
+    return model
+
+
+@contextmanager
+def reproducible(point: Point) -> Iterator[None]:
+    """Torch with as many threads as the point says (sums in another order differ in the last bit), then as before."""
+    import torch
+
+    before, cudnn = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    torch.set_num_threads(get(point, "torch_threads"))
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic = cudnn

@@ -1,0 +1,93 @@
+"""Training one point: the cachable `train` of every architecture.
+
+A run owns the folder sessions/runs/<id> (see folder.py). A hit reads two small JSON files there and imports
+no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import cachable, current_session, get
+from . import folder as files
+from .weights import SavedWeights, WeightsInMemory
+
+Result = dict[str, Any]
+
+
+def train(model: Mapping[str, Any]) -> Result:
+    """Train the network that a point describes.
+
+    Returns {"weights": a record whose load() gives the tensors, "test_accuracy", "training_accuracy", "loss",
+    "n_steps", and "validation_accuracy" where images are set aside}, accuracies in 0..1. Called directly (not
+    through run), it writes nothing. Raises UsageError for settings that cannot be, MissingData for data to be
+    fetched.
+    """
+    from . import settings
+
+    session = current_session()
+    folder = session.folder if session is not None else None
+    with settings.reproducible(model), files.log_of(folder) as log:
+        weights, metrics = _fit(model, log)
+    if folder is None:
+        return {"weights": WeightsInMemory(weights), **metrics}
+    from safetensors.torch import save
+
+    files.finish(folder, save(weights), metrics)
+    return load(folder.name, "", str(folder.parent.parent))
+
+
+def _fit(model: Mapping[str, Any], log: Callable[..., None]) -> tuple[dict[str, Any], Result]:
+    """The chosen weights, on the CPU, and the metrics of the last epoch and of the test."""
+    from ..training.evaluation import accuracy, logits_at
+    from ..training.loop import fit, start
+    from . import settings
+
+    network, data, schedule = settings.network(model), settings.splits(model), settings.schedule(model)
+    state, metrics = start(network, schedule.optimizer), Result()
+    seed, method = get(model, "seed"), settings.method(model)
+    for step, metrics, _ in fit(network, data.train, data.validation, method, schedule, seed, state):
+        log(step=step, **metrics)
+    with settings.mendable():
+        weights = state.weights(get(model, "checkpoint"))
+    test_accuracy = accuracy(logits_at(network, weights, data.test[0]), data.test[1])
+    kept = {k: v for k, v in metrics.items() if k not in ("epoch", "learning_rate")}
+    weights = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+    return weights, {**kept, "test_accuracy": test_accuracy, "n_steps": state.step}
+
+
+def load(session_id: str, table: str, cache_dir: str) -> Result:
+    """What `train` returned, from its folder."""
+    folder = files.run_folder(cache_dir, session_id)
+    checksum = (files.checksums(folder) or {}).get(files.WEIGHTS, "")
+    metrics = json.loads((folder / files.METRICS).read_bytes())
+    return {"weights": SavedWeights(Path(folder / files.WEIGHTS), checksum), **metrics}
+
+
+def check(session_id: str, table: str, cache_dir: str) -> bool:
+    """Whether a run is complete and undamaged."""
+    return files.is_whole(files.run_folder(cache_dir, session_id))
+
+
+@functools.cache
+def trainer(architecture: str, keys: Sequence[str]) -> Callable[[Mapping[str, Any]], Result]:
+    """`train`, cached in the table named after the architecture by `keys` of the point.
+
+    A changed line of code does not throw away trained networks: they are used, and a warning names the
+    change.
+    """
+    dependencies = [f"model:{key}" for key in keys]
+    decorate = cachable(dependencies, loader=load, checker=check, table_name=architecture, code="warn")
+    return decorate(_copy(train))
+
+
+def _copy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of its own for each architecture, so that no decoration touches `train` itself."""
+    import types
+
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    return functools.update_wrapper(copy, function)

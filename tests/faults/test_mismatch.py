@@ -1,0 +1,69 @@
+"""Mismatch: borrowed and given back, its statistics, and equal numbers by loop and by vmap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gridrun import data
+from gridrun.faults.mismatch import accuracy_under_mismatch, mismatched, scaled
+from gridrun.nn.cnn import CNN
+from gridrun.training.evaluation import accuracy, parameters_of
+from gridrun.training.seeding import generator
+
+
+@pytest.fixture
+def model() -> CNN:
+    return CNN((1, 8, 8), 10, (4, 4), 3, 1, (16,), generator=generator(0))
+
+
+IMAGES, LABELS = (t[:200] for t in data.load("digits").test)
+
+
+def test_the_exact_bits_come_back_even_when_the_block_raises(model: CNN) -> None:
+    with torch.no_grad():  # what arithmetic would not give back: a negative zero and a denormal number
+        model.dense[0].bias[:2] = torch.tensor([-0.0, 1e-42])
+    before = {k: v.numpy().tobytes() for k, v in parameters_of(model).items()}
+    with pytest.raises(RuntimeError, match="inside"), mismatched(model, 0.3, generator(1)) as noisy_model:
+        assert noisy_model is model
+        assert all(v.numpy().tobytes() != before[k] for k, v in parameters_of(model).items())
+        raise RuntimeError("inside")
+    assert {k: v.numpy().tobytes() for k, v in parameters_of(model).items()} == before
+
+
+def test_noise_is_relative_and_its_size_is_the_level() -> None:
+    theta = {"w": torch.cat([torch.full((50_000,), -2.0), torch.zeros(10)])}
+    change = scaled(theta, 0.3, generator(0))["w"] - theta["w"]
+    assert change[:-10].std().item() == pytest.approx(0.6, rel=0.02)
+    assert change[:-10].mean().item() == pytest.approx(0, abs=0.01)
+    assert (change[-10:] == 0).all()
+
+
+def test_level_zero_is_the_network_itself(model: CNN) -> None:
+    clean = accuracy(model(IMAGES), LABELS)
+    assert accuracy_under_mismatch(model, IMAGES, LABELS, 0.0, n_repeats=3).tolist() == [clean] * 3
+
+
+@pytest.mark.parametrize("chunk", [4, 7, 100])
+def test_loop_and_vmap_give_the_same_numbers(model: CNN, chunk: int) -> None:
+    one_by_one = accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, n_repeats=10, seed=2)
+    at_once = accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, 10, seed=2, batch_size=64, chunk=chunk)
+    assert np.array_equal(one_by_one, at_once)
+    assert len(set(one_by_one)) > 1
+
+
+def test_each_draw_by_the_borrowed_model(model: CNN) -> None:
+    drawn = accuracy_under_mismatch(model, IMAGES, LABELS, 0.4, n_repeats=3, seed=5)
+    for i, found in enumerate(drawn):
+        with mismatched(model, 0.4, generator(5, "mismatch", i)):
+            assert accuracy(model(IMAGES), LABELS) == found
+
+
+def test_more_draws_begin_with_the_fewer(model: CNN) -> None:
+    few, many = (accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, n, seed=1) for n in (3, 6))
+    assert np.array_equal(few, many[:3])
+
+
+def test_no_draws_no_numbers(model: CNN) -> None:
+    assert accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, n_repeats=0).shape == (0,)
