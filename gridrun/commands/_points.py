@@ -52,9 +52,7 @@ def different_settings(grid: Sequence[Mapping[str, Any]]) -> list[str]:
     ['seed']
     """
     keys = dict.fromkeys(key for point in grid for key in point)
-    return [
-        key for key in keys if len({str(point.get(key)) for point in grid if _is_short(point.get(key))}) > 1
-    ]
+    return [key for key in keys if len({str(point.get(key)) for point in grid if _is_short(point.get(key))}) > 1]
 
 
 def _is_short(value: Any) -> bool:

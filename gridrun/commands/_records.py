@@ -93,9 +93,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"git": {"commit": "ab"}} as {"git.commit": "ab"}."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        inner = (
-            _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        )
+        inner = _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
         flat.update(inner)
     return flat
 
@@ -110,6 +108,16 @@ def column_of(key: str, known: Iterable[str]) -> str | None:
     if key in names:
         return key
     return next((name for name in names if re.split("[:.]", name)[-1] == key), None)
+
+
+def last_part(column: str, columns: Iterable[str]) -> str:
+    """model:seed as seed, where no other column ends the same.
+
+    >>> last_part("model:seed", ["model:seed", "id"]), last_part("a:seed", ["a:seed", "b:seed"])
+    ('seed', 'a:seed')
+    """
+    short = column.rpartition(":")[2]
+    return short if sum(other.rpartition(":")[2] == short for other in columns) == 1 else column
 
 
 def select(store: Store, table: str | None, where: Sequence[str]) -> list[Record]:
@@ -129,9 +137,7 @@ def select(store: Store, table: str | None, where: Sequence[str]) -> list[Record
         if flat and not any(columns):
             known = {re.split("[:.]", key)[-1] for row in flat for key in row}
             raise UsageError(f"no result has {condition.key!r}; {nearest(condition.key, known)}")
-        records = [
-            r for r, row, c in zip(records, flat, columns) if c is not None and condition.holds(row[c])
-        ]
+        records = [r for r, row, c in zip(records, flat, columns) if c is not None and condition.holds(row[c])]
     return sorted(records, key=lambda record: record.start)
 
 

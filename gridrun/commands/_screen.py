@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 def show_rows(rows: Sequence[Row], form: str = "table", columns: Sequence[str] | None = None) -> None:
     """Print rows, one dict each; `columns` gives their order (by default as the rows have them)."""
-    columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+    columns = list(columns or used(rows))
     if form == "json":
         click.echo(json.dumps([{c: plain(row.get(c)) for c in columns} for row in rows], indent=2))
     elif form == "csv":
@@ -32,6 +32,16 @@ def show_rows(rows: Sequence[Row], form: str = "table", columns: Sequence[str] |
         _draw(rows, columns)
     elif rows:
         click.echo(as_text(rows, columns))
+
+
+def used(rows: Sequence[Row]) -> list[str]:
+    """The columns that some row fills.
+
+    >>> used([{"id": "", "seed": 0}, {"id": "", "level": 0.1}])
+    ['seed', 'level']
+    """
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if any(row.get(key) not in (None, "") for row in rows)]
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -60,9 +70,7 @@ def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
     cells = [list(columns)] + [[cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     right = [_is_numeric(rows, column) for column in columns]
-    lines = [
-        "  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right)) for line in cells
-    ]
+    lines = ["  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right)) for line in cells]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -89,6 +97,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return plain(value.item()) if getattr(value, "shape", None) == () else str(value)
+
+
+def coloured(state: str) -> str:
+    """A state in its colour; click drops it where the output is no terminal."""
+    return click.style(state, fg=COLOURS.get(state))
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:

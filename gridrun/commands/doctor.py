@@ -80,9 +80,7 @@ def of_store(store: Store) -> Iterator[Finding]:
         return
     states = [record.state for record in store.records()]
     n_failed = states.count("failed")
-    counted = plural(len(states) - n_failed, "result") + (
-        f" and {plural(n_failed, 'failure')}" if n_failed else ""
-    )
+    counted = plural(len(states) - n_failed, "result") + (f" and {plural(n_failed, 'failure')}" if n_failed else "")
     free = shutil.disk_usage(store.path).free
     yield Finding("ok" if free > 1e9 else "problem", "disk", f"{in_bytes(free)} free")
     if os.access(store.path, os.W_OK):

@@ -51,9 +51,7 @@ def command(ctx: click.Context, exp: tuple[str, ...], settings: tuple[str, ...])
         for name, error in failed.items():
             click.echo(f"  {name}: {type(error).__name__}: {error}", err=True)
             if isinstance(error, NotComputed):
-                click.echo(
-                    f"    python train.py {' '.join([f'-exp={name}', *settings])}  computes them", err=True
-                )
+                click.echo(f"    python train.py {' '.join([f'-exp={name}', *settings])}  computes them", err=True)
     return not failed
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ._outline import outline
-from ._records import column_of, fields, select, store_of, where_option
+from ._records import column_of, fields, last_part, select, store_of, where_option
 from ._screen import FORMATS, plain, show_rows
 
 EPILOG = """\b
@@ -101,13 +101,3 @@ def interesting(rows: Sequence[dict[str, Any]]) -> list[str]:
     values = {key: {str(row.get(key)) for row in rows} for key in keys}
     chosen = [key for key in keys if key not in ALWAYS and (len(values[key]) > 1 or len(rows) == 1)]
     return [*ALWAYS, *(key for key in chosen if any(is_plain(row.get(key)) for row in rows)), "seconds"]
-
-
-def last_part(column: str, columns: Sequence[str]) -> str:
-    """model:seed as seed, where no other column ends the same.
-
-    >>> last_part("model:seed", ["model:seed", "id"]), last_part("a:seed", ["a:seed", "b:seed"])
-    ('seed', 'a:seed')
-    """
-    short = column.rpartition(":")[2]
-    return short if sum(other.rpartition(":")[2] == short for other in columns) == 1 else column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from ._outline import outline
-from ._records import store_of
+from ._records import last_part, store_of
 from ._screen import plain
 
 EPILOG = """\b
@@ -21,6 +22,9 @@ Examples:
 
 The ids are printed by `gridrun query`, and by train.py for points that failed.
 """
+
+
+TOLD = ("table", "function", "log")  # elsewhere on the page
 
 
 @click.command("show", short_help="Print all that is known of one result.", epilog=EPILOG)
@@ -35,16 +39,22 @@ def command(ctx: click.Context, id: str, as_json: bool) -> None:
         click.echo(json.dumps(plain(parts), indent=2))
         return
     traceback = (parts.get("error") or {}).pop("traceback", "")
-    for title, part in parts.items():
-        print_part(title, part)
     if traceback:
-        click.echo(click.style("traceback", bold=True))
-        click.echo(traceback.rstrip())
+        parts["traceback"] = traceback
+    for number, (title, part) in enumerate(item for item in parts.items() if item[1] not in ({}, None)):
+        click.echo("\n" * (number > 0) + click.style(title, bold=True))
+        click.echo("\n".join(lines_of(part)))
 
 
 def describe(record: Any) -> dict[str, Any]:
     """A record as a dict of parts, the most asked for first."""
-    context = {key: value for key, value in record.context.items() if key not in ("table", "function", "log")}
+    context = {
+        key: value
+        for key, value in record.context.items()
+        if value not in (None, "None", "", {}, False) and key not in TOLD
+    }
+    if "argv" in context:
+        context["argv"] = shlex.join(context["argv"])
     log = record.context.get("log") or existing(record.folder / "log.jsonl")
     head = {
         "id": record.id,
@@ -57,7 +67,8 @@ def describe(record: Any) -> dict[str, Any]:
         "folder": existing(record.folder),
         "log": log,
     }
-    parts = {"result": {key: value for key, value in head.items() if value}, "settings": record.dependencies}
+    settings = {last_part(key, record.dependencies): value for key, value in record.dependencies.items()}
+    parts = {"result": {key: value for key, value in head.items() if value}, "settings": settings}
     outcome = {"error": record.error} if record.state == "failed" else {"value": outline(record)}
     return {**parts, **outcome, "circumstances": context}
 
@@ -80,18 +91,22 @@ def ago(start: float) -> str:
     return "just now"
 
 
-def print_part(title: str, part: Any) -> None:
-    """A title and its indented lines; a part that is one value stands beside it."""
+def lines_of(part: Any) -> list[str]:
+    """The indented lines of a part; names stand in a column, a dict within it on lines of its own.
+
+    >>> lines_of({"seed": 0, "versions": {"python": "3.11", "torch": "2.13"}})
+    ['  seed      0', '  versions  python 3.11', '            torch 2.13']
+    """
     if not isinstance(part, Mapping):
-        click.echo(f"{click.style(title, bold=True)}  {text(part)}")
-    elif part:
-        click.echo(click.style(title, bold=True))
-        width = max(len(str(key)) for key in part)
-        for key, value in part.items():
-            click.echo(f"  {str(key):{width}}  {text(value)}")
+        return [f"  {line}" for line in text(part).splitlines()]
+    width = max((len(str(key)) for key in part), default=0)
+    lines = []
+    for key, value in part.items():
+        inner = [f"{k} {text(v)}" for k, v in value.items()] if isinstance(value, Mapping) else text(value).splitlines()
+        for number, line in enumerate(inner):
+            lines.append(f"  {'' if number else str(key):{width}}  {line}")
+    return lines
 
 
 def text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text(inner)}" for key, inner in value.items())
     return value if isinstance(value, str) else str(plain(value))

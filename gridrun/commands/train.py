@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..experiment import load, overridden
-from ._points import NOT_DONE, count, different_settings, in_words, is_done
-from ._screen import show_rows
+from ._points import count, different_settings, in_words, is_done
+from ._screen import cell, coloured, show_rows
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ The exit status is 0 only if every point is done.
 @click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
 @click.option("-force", "--force", is_flag=True, help="Compute what is stored, too.")
 @click.option("-dry_run", "--dry-run", "dry_run", is_flag=True, help="Say what would be computed, and stop.")
-@click.option(
-    "-all", "--all", "all_points", is_flag=True, help="With --dry-run: list every point to compute."
-)
+@click.option("-all", "--all", "all_points", is_flag=True, help="With --dry-run: list every point to compute.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -85,9 +83,7 @@ def command(
     except KeyboardInterrupt:
         states = gridrun.explain(everything, "train")("{*}")
         n_done = sum(is_done(state) for state in states)
-        click.echo(
-            f"interrupted: {n_done} of {len(states)} points are done and kept; start again to go on", err=True
-        )
+        click.echo(f"interrupted: {n_done} of {len(states)} points are done and kept; start again to go on", err=True)
         raise
     tell_outcome(grids, states, time.monotonic() - start)
     return all(is_done(state) for state in states)
@@ -97,6 +93,8 @@ def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int |
     """How many points are in which state, and those to compute with what sets them apart and why."""
     for name, grid, part in parts(grids, states):
         click.echo(in_words(name, count(part)))
+        if all(map(is_done, part)):
+            continue
         apart = different_settings(grid)
         rows = [
             {
@@ -113,24 +111,23 @@ def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int |
             click.echo(f"... and {len(rows) - limit} more: --all lists them")
 
 
-def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: float) -> None:
-    """A line per experiment, and a line per point that is not done."""
+def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: float, limit: int = 20) -> None:
+    """A line per experiment, and one for each of the first points that are not done."""
     for name, grid, part in parts(grids, states):
         click.echo(in_words(name, count(part), seconds))
-        apart = different_settings(grid) if not all(map(is_done, part)) else []
-        for point, state in zip(grid, part):
-            if state.state in NOT_DONE:
-                settings = " ".join(f"{key}={point.get(key)!r}" for key in apart)
-                click.echo(f"  {state.state} {state.id[:12]} {settings}: {state.detail}", err=True)
+        open_points = [(point, state) for point, state in zip(grid, part) if not is_done(state)]
+        apart = different_settings(grid) if open_points else []
+        for point, state in open_points[:limit]:
+            settings = " ".join(f"{key}={cell(point.get(key))}" for key in apart)
+            words = [coloured(state.state), state.id[:12], settings and f"{settings}:", state.detail]
+            click.echo(f"  {' '.join(word for word in words if word)}", err=True)
+        if len(open_points) > limit:
+            click.echo(f"  ... and {len(open_points) - limit} more: --dry-run --all lists them", err=True)
     if any(state.state == "failed" for state in states):
-        click.echo(
-            "gridrun show ID prints a traceback; the same command tries the failed points again", err=True
-        )
+        click.echo("`gridrun show ID` prints a traceback; the same command tries failed points again", err=True)
 
 
-def parts(
-    grids: dict[str, Grid], states: Sequence[PointState]
-) -> list[tuple[str, Grid, Sequence[PointState]]]:
+def parts(grids: dict[str, Grid], states: Sequence[PointState]) -> list[tuple[str, Grid, Sequence[PointState]]]:
     """Each experiment's name, grid and states."""
     found, start = [], 0
     for name, grid in grids.items():

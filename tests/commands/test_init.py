@@ -19,9 +19,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with gridrun as `pip install` puts it there: from a wheel, not from this tree."""
     folder = tmp_path_factory.mktemp("installed")
     copytree(ROOT, folder / "source", ignore=LEFT_OUT, symlinks=True)
-    copytree(
-        ROOT / "sessions", folder / "source" / "sessions", ignore=lambda _, names: set(names) - {"README.md"}
-    )
+    copytree(ROOT / "sessions", folder / "source" / "sessions", ignore=lambda _, names: set(names) - {"README.md"})
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", folder / "site", folder / "source"], check=True, capture_output=True)
     return folder / "site"
@@ -33,9 +31,7 @@ def test_an_installed_gridrun_starts_a_study_that_works(installed: Path, tmp_pat
 
     def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *words]
-        return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=True
-        )
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
 
     where = run("-c", "import gridrun; print(gridrun.__file__)", folder=tmp_path).stdout
     assert where.startswith(str(installed))

@@ -20,10 +20,7 @@ def test_the_dry_run_tells_missing_cached_failed_and_stale_and_computes_nothing(
     assert half.status == 0
     assert "waves: 4 points: 2 cached, 2 missing" in half.out
     study.run("train", "-exp=waves", "-level=bad", "-seed=0")
-    assert (
-        "waves: 1 point: 1 failed"
-        in study.run("train", "-exp=waves", "-level=bad", "-seed=0", "--dry-run").out
-    )
+    assert "waves: 1 point: 1 failed" in study.run("train", "-exp=waves", "-level=bad", "-seed=0", "--dry-run").out
     study.write("waves", PAGE.replace("1 - point", "2 - point"))
     stale = study.run("train", "-exp=waves", "-seed=0", "--dry-run").out
     assert "waves: 2 points: 2 stale" in stale and "waves_measure" in stale
@@ -38,9 +35,7 @@ def test_the_dry_run_lists_ten_points_or_all(study: TinyStudy) -> None:
 
 
 @pytest.mark.parametrize("words", [["-seed=7"], ["--seed=7"], ["-seed", "7"]])
-def test_a_setting_sets_its_key_on_every_point_and_equal_points_are_one(
-    study: TinyStudy, words: list[str]
-) -> None:
+def test_a_setting_sets_its_key_on_every_point_and_equal_points_are_one(study: TinyStudy, words: list[str]) -> None:
     assert "waves: 2 points: 2 computed now" in study.run("train", "-exp=waves", *words).out
     assert sorted(study.calls()) == ["waves level=0.1 seed=7", "waves level=0.2 seed=7"]
 
@@ -55,10 +50,8 @@ def test_one_failure_does_not_stop_the_others(study: TinyStudy) -> None:
     study.write("waves", PAGE.replace('"level", [0.1, 0.2]', '"level", [0.1, "bad", 0.2]'))
     done = study.run("train", "-exp=waves", "-n_threads=2")
     assert done.status == 1
-    assert "waves: 6 points: 4 computed now, 2 failed" in done.out.replace(" (0.0 s)", "").replace(
-        " (0.1 s)", ""
-    )
-    assert "level='bad' seed=1: ValueError: no measurement at a bad level" in done.err
+    assert "waves: 6 points: 4 computed now, 2 failed" in done.out.replace(" (0.0 s)", "").replace(" (0.1 s)", "")
+    assert "level=bad seed=1: ValueError: no measurement at a bad level" in done.err
 
 
 def test_a_class_of_the_module_s_name_is_an_experiment_too(study: TinyStudy) -> None:
@@ -68,9 +61,7 @@ def test_a_class_of_the_module_s_name_is_an_experiment_too(study: TinyStudy) -> 
     )
     study.write(
         "waves",
-        functions
-        + "class NAME:\n"
-        + body.replace("    def visualize", "    @staticmethod\n    def visualize"),
+        functions + "class NAME:\n" + body.replace("    def visualize", "    @staticmethod\n    def visualize"),
     )
     assert study.run("train", "-exp=waves", "-seed=3").status == 0
     assert study.run("figures", "-exp=waves", "-seed=3").status == 0
@@ -82,3 +73,11 @@ def test_a_page_without_its_functions_is_named(study: TinyStudy, page: str) -> N
     study.write("waves", page)
     done = study.run("train", "-exp=waves")
     assert done.status == 2 and "experiments/waves.py needs" in done.err
+
+
+def test_a_thousand_failures_are_told_in_twenty_lines(study: TinyStudy) -> None:
+    study.write("waves", PAGE.replace('"level", [0.1, 0.2]', '"level", ["bad"]').replace("[0, 1]", "range(1000)"))
+    done = study.run("train", "-exp=waves")
+    assert done.status == 1 and "1000 failed" in done.out
+    assert done.err.count("no measurement at a bad level") == 20
+    assert "... and 980 more: --dry-run --all lists them" in done.err
