@@ -89,7 +89,8 @@ class Claims:
         with self._locked() as file:
             if claim.id in self.live:
                 self._write(file, {"release": claim.id, "segments": sorted(segments)})
-            if not self.live and self.offset > RESTART_BYTES:
+            if self.offset > RESTART_BYTES and all(self._is_dead(c) for c in self.live.values()):
+                self.live, self.held = {}, {}
                 self._restart(file)
 
     def waiting_for(self, keys: Iterable[bytes]) -> tuple[dict[bytes, Claim], list[str]]:

@@ -44,6 +44,10 @@ class StoreError(GridrunError, OSError):
     """The store cannot be read or written: disk full, read-only, damaged."""
 
 
+class DamagedFile(StoreError):
+    """A stored result that is missing or is not what was written."""
+
+
 class CodeChanged(GridrunError, RuntimeError):
     """A function changed since its results were stored, and `code="error"` forbids both reuse and recomputing."""
 

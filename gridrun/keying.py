@@ -88,7 +88,8 @@ class Keying:
 
     def omitted(self, values: Sequence[Any]) -> set[str]:
         """Parameters that a key leaves out because they have their default."""
-        out = {name for name in self.cached.parameters.defaults if name not in self.slots}
+        asked = [*self.whole, *(name for _, name, _ in self.parts)]
+        out = {name for name in asked if name not in self.slots}
         for _, name, default in self.recipes:
             if default and name in self.slots and _try_encode(self.argument(name, values)) == default:
                 out.add(name)
@@ -96,11 +97,11 @@ class Keying:
 
     def described(self, values: Sequence[Any]) -> dict[str, Any]:
         """The dependencies as plain values, for the record."""
-        out = {name: describe(self.argument(name, values)) for name in self.whole}
+        out = {name: self.argument(name, values) for name in self.whole}
         for label, name, key in self.parts:
             filled, value = self._part(label, self.argument(name, values), key)
-            out[f"{name}:{filled}"] = describe(value)
-        return out
+            out[f"{name}:{filled}"] = value
+        return {name: v if type(v) in AS_THEY_ARE else describe(v) for name, v in out.items()}
 
 
 def _encode(value: Any, name: str) -> bytes:
@@ -117,6 +118,9 @@ def _part_label(label: str) -> bytes:
     return b"k" + hashing.encode_value(label)
 
 
+AS_THEY_ARE = (int, float, bool, type(None))
+
+
 def _try_encode(value: Any) -> bytes:
     try:
         return hashing.encode_value(value)
@@ -127,7 +131,7 @@ def _try_encode(value: Any) -> bytes:
 def describe(value: Any) -> Any:
     """A JSON-like text of a value for people: small plain values as they are, others by kind and digest."""
     kind = type(value)
-    if kind in (int, float, bool, type(None)):
+    if kind in AS_THEY_ARE:
         return value
     if isinstance(value, str):
         return str(value) if len(value) <= 200 else f"{value[:200]}..."

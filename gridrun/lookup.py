@@ -11,11 +11,11 @@ from typing import Any
 
 from .cache import Cached
 from .codec import READERS, decode_result, files_of
-from .errors import CodeChanged
+from .errors import CodeChanged, DamagedFile
 from .fingerprint import changed_parts
 from .keying import Keying
 from .segments import FAILURE, RESULT, ROW, Frame, Row
-from .store import DamagedFile, Store, session_id
+from .store import Store, session_id
 
 MISS = object()
 QUICK_ROW = struct.Struct("<16xI4xIII").unpack_from  # context, kind, and where the value is

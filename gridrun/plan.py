@@ -41,13 +41,17 @@ class Plan:
             self.quick_key = _quick_key(self.keying(self.filler.shape), self.filler.keys)
         return self
 
-    def quick_values(self, listed: Sequence[Any]) -> list[Any]:
-        """The values that the quick way finds, MISS where it does not."""
+    def quick_keys(self, listed: Sequence[Any]) -> list[bytes | None]:
+        """The key of each point that the quick way can tell, None for the others."""
         key_of = self.quick_key
-        if self.lookup is None or key_of is None:
-            return [MISS] * len(listed)
+        return [None] * len(listed) if key_of is None else [key_of(point) for point in listed]
+
+    def quick_values(self, keys: list[bytes | None]) -> list[Any]:
+        """The values that the quick way finds, MISS where it does not."""
+        if self.lookup is None or self.quick_key is None:
+            return [MISS] * len(keys)
         value_of = self.lookup.value
-        return [value_of(key_of(point)) for point in listed]
+        return [value_of(key) for key in keys]
 
 
 def plan_for(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], cache_dir: Any) -> Plan:

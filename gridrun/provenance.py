@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import resource
 import subprocess
 import sys
 from typing import Any
 
 from .machine import this_owner
 
-PACKAGES = ("gridrun", "numpy", "torch")
+PACKAGES = ("numpy", "torch")
 
 
 def circumstances(folder: str) -> dict[str, Any]:
@@ -34,7 +35,9 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, without importing them."""
     from importlib import metadata
 
-    found = {"python": platform.python_version()}
+    from . import __version__
+
+    found = {"gridrun": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -64,7 +67,5 @@ def _git(folder: str, *arguments: str) -> str:
 
 def peak_memory_mb() -> float:
     """The largest resident memory of this process so far, in MB."""
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

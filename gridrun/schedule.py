@@ -6,6 +6,7 @@ another process that wants the same points always finds some to do.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -239,9 +240,10 @@ class Schedule:
 
     def _died(self, team: Team, job: Job, error: BaseException) -> Outcome:
         """The outcome of a point that ends its process: a failure, stored as one."""
-        text = " ".join(str(error).split())
-        hint = "; was it out of memory?" if "SIGKILL" in text or "-9" in text else ""
-        message = f"the process that computed this point ended without a result{hint} ({text})"
+        found = re.search(r"\{(.*)\}", str(error))
+        how = f" ({found[1]})" if found else ""
+        hint = "; it may have run out of memory" if "SIGKILL" in how else ""
+        message = f"the process that computed this point ended without a result{how}{hint}"
         failed = Failed("WorkerDied", message, message)
         if team.cached is not None and self.store is not None:
             from .work import put_failure

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import xxhash
 
-from .errors import StoreError
+from .errors import DamagedFile, StoreError
 
 MAGIC = b"gridrun segment 1\n"
 ROWS, CONTEXT = b"\xf1GR\n", b"\xf1GC\n"
@@ -93,8 +93,11 @@ class Frame:
         return self._read(self.meta_at + row.meta_start, row.meta_end - row.meta_start)
 
     def _read(self, at: int, size: int) -> bytes:
-        with open(self.path, "rb") as file:
-            return os.pread(file.fileno(), size, at)
+        try:
+            with open(self.path, "rb") as file:
+                return os.pread(file.fileno(), size, at)
+        except OSError as error:
+            raise DamagedFile(f"{self.path} cannot be read: {error.strerror}") from error
 
 
 @dataclass

@@ -31,7 +31,7 @@ import xxhash
 
 from .claims import Claim, Claims
 from .codec import Blob, decode_result, outline_result
-from .errors import GridrunError, MissingKey, StoreError, TableClash
+from .errors import DamagedFile, GridrunError, MissingKey, StoreError, TableClash
 from .hashing import digest
 from .machine import random_name, this_owner
 from .segments import (
@@ -56,10 +56,6 @@ FORMAT = 1
 EXTERNAL = b"x"  # the payload of a result that a custom saver keeps
 Place = tuple[Frame, int]
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-class DamagedFile(StoreError):
-    """A large result that is missing or is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -335,15 +331,15 @@ class Store:
             name = f"{file_safe(owner.host)}-{owner.pid}-{random_name()}.seg"
             try:
                 self._writer = SegmentWriter(self.path / "segments" / name, self.durable)
+            except GridrunError:
+                raise
             except OSError as error:
-                if isinstance(error, GridrunError):
-                    raise
                 raise disk_error(error, self.path) from error
         return self._writer
 
     def _prepare(self) -> None:
         for name in ("segments", "objects", "runs", "tables", "claims"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+            make_folder(self.path / name)
         note = self.path / "format.json"
         if not note.exists():
             write_whole(note, json.dumps({"format": FORMAT, "by": "gridrun"}).encode(), durable=False)
@@ -355,7 +351,7 @@ class Store:
             with contextlib.suppress(DamagedFile):
                 self.read_blob(blob.name)
                 return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, *blob.pieces, durable=self.durable)
 
     def claim_table(self, table: str, identity: str) -> None:
@@ -363,17 +359,26 @@ class Store:
         if self.tables.get(table) == identity:
             return
         path = self.path / "tables" / f"{file_safe(table)}.json"
-        with contextlib.suppress(FileExistsError):
-            if not path.exists():
-                self._prepare()
-                write_whole(path, json.dumps({"table": table, "function": identity}).encode(), exclusive=True)
-        owner = str(json.loads(path.read_text(encoding="utf-8"))["function"])
+        owner = self._table_owner(path, table, identity)
         if owner != identity:
             raise TableClash(
                 f"the table {table!r} of {self.path} belongs to {owner}, so {identity} cannot use it; give it a name "
                 f"of its own with cachable(table_name=...), or, if the function was moved, remove {path}"
             )
         self.tables[table] = identity
+
+    def _table_owner(self, path: Path, table: str, identity: str) -> str:
+        """The function that a table belongs to: `identity`, from now on, if it belonged to none."""
+        if not path.exists():
+            note = json.dumps({"table": table, "function": identity}).encode()
+            try:
+                self._prepare()
+                write_whole(path, note, exclusive=True)
+            except FileExistsError:
+                pass  # another process was first
+            except OSError:
+                return identity  # a store that can only be read holds nothing to mix up
+        return str(json.loads(path.read_text(encoding="utf-8"))["function"])
 
     def _check_format(self) -> None:
         try:
@@ -414,6 +419,17 @@ class Store:
     def live_claims(self) -> list[Claim]:
         """What is being computed now, by processes that are alive as far as this machine can tell."""
         return self.claims.snapshot()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, group-writable where the folder above is."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    if path.parent.stat().st_mode & 0o020:
+        with contextlib.suppress(OSError):
+            path.chmod(path.stat().st_mode | 0o070)
 
 
 def _read_into(file: Any, buffer: bytearray) -> None:

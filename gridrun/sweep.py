@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import study
 from .arguments import Shape
-from .errors import GridrunError, NotComputed, UsageError
+from .errors import DamagedFile, GridrunError, NotComputed, UsageError
 from .grid import AnyGrid, points
 from .hashing import SessionId
 from .keying import Keying
 from .lookup import MISS, Found, Lookup
 from .outcome import Failed, GridrunWarning, PointState
 from .plan import Plan, plan_for
-from .store import DamagedFile, Store
+from .store import Store
 from .template import format_template, get
 
 if TYPE_CHECKING:
@@ -91,20 +91,23 @@ class Sweep:
         """Fill in what the store has, and note what it has not."""
         quick = self.options.load and self.options.store_key is None and self.options.run_mode != "force"
         for plan, numbers in self.plans:
-            if quick and isinstance(numbers, range):
-                self.values = plan.quick_values(self.points)
+            keys: Sequence[bytes | None] = ()
+            if isinstance(numbers, range):
+                keys = plan.quick_keys(self.points)
+                if quick:
+                    self.values = plan.quick_values(keys)
             for number in numbers:
                 if self.values[number] is MISS:
-                    self._look_closely(plan, number)
+                    self._look_closely(plan, number, keys[number] if keys else None)
 
-    def _look_closely(self, plan: Plan, number: int) -> None:
+    def _look_closely(self, plan: Plan, number: int, key: bytes | None) -> None:
         shape, values = plan.filler.fill(self.points[number])
         miss = _Miss(plan, number, shape, values)
         if plan.lookup is None:
             self.misses[number.to_bytes(8, "big")] = miss
             return
         keying = plan.keying(shape)
-        key = keying.key(values)
+        key = key or keying.key(values)
         known = self.misses.get(key)
         if known is not None:
             known.twins.append(number)
@@ -118,7 +121,8 @@ class Sweep:
         try:
             self.values[miss.number] = lookup.load(found) if self.options.load else None
         except DamagedFile:
-            found = lookup.find(key, keying, miss.values)  # the damaged file was set aside: is there another?
+            lookup.store.forget()  # the file was set aside, or moved by gc: is there another?
+            found = lookup.find(key, keying, miss.values)
             if found is None:
                 return False
             self.values[miss.number] = lookup.load(found)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import xxhash
 
 from .codec import files_of
-from .errors import StoreError
+from .errors import DamagedFile, StoreError
 from .machine import host_name, process_start, random_name
 from .segments import DELETION, RESULT, ROW, Damage, Frame, NewRecord, Row, SegmentReader, SegmentWriter
-from .store import DamagedFile, Store, file_safe, session_of
+from .store import Store, file_safe, session_of
 
 YOUNG_S = 3600.0  # files younger than this may belong to a result that is being written
 PACKED_ROWS = 1024

@@ -147,11 +147,9 @@ def put_failure(
 def _put(
     job: Job, store: Store, context: bytes, kind: int, payload: bytes, blobs: list[Any], start: float, seconds: float
 ) -> None:
-    meta = {
-        "dependencies": job.dependencies,
-        "start": round(start, 3),
-        "seconds": round(seconds, 6),
-        "peak_mb": round(peak_memory_mb(), 1),
-    }
-    raw = json.dumps(meta, separators=(",", ":")).encode()
-    store.put(NewRecord(job.key, context, job.generation, kind, payload, raw, start + seconds), blobs)
+    dependencies = json.dumps(job.dependencies)
+    meta = (
+        f'{{"start":{start:.3f},"seconds":{seconds:.6f},"peak_mb":{peak_memory_mb():.1f},'
+        f'"dependencies":{dependencies}}}'
+    )
+    store.put(NewRecord(job.key, context, job.generation, kind, payload, meta.encode(), start + seconds), blobs)

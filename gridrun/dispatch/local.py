@@ -7,7 +7,10 @@ get their share of the cores in each worker.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -88,8 +91,22 @@ def make_process_pool(n_workers: int) -> Executor:
     from joblib.externals.loky import ProcessPoolExecutor
 
     share = str(cores_per_worker(n_workers))
-    pool: Executor = ProcessPoolExecutor(n_workers, env=dict.fromkeys(THREAD_VARIABLES, share))
+    pool: Executor = ProcessPoolExecutor(
+        n_workers, env=dict.fromkeys(THREAD_VARIABLES, share), initializer=_be_a_worker, initargs=(os.getpid(),)
+    )
     return pool
+
+
+def _be_a_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def close_pool(pool: Executor, kill: bool = False) -> None:
