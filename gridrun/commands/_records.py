@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -139,6 +140,11 @@ def select(store: Store, table: str | None, where: Sequence[str]) -> list[Record
             raise UsageError(f"no result has {condition.key!r}; {nearest(condition.key, known)}")
         records = [r for r, row, c in zip(records, flat, columns) if c is not None and condition.holds(row[c])]
     return sorted(records, key=lambda record: record.start)
+
+
+def within(store: Store, path: Any) -> str:
+    """A file of the store, named from the store's folder."""
+    return os.path.relpath(path, store.path)
 
 
 def store_of(ctx: click.Context) -> Store:

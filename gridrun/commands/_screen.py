@@ -74,8 +74,8 @@ def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def cell(value: Any) -> str:
-    """A value in as few letters as it needs.
+def cell(value: Any, longest: int = 200) -> str:
+    """A value in as few letters as it needs, cut if it is longer than `longest`.
 
     >>> cell(0.123456789), cell(None), cell([1, 2]), cell("two words")
     ('0.1235', '', '[1, 2]', 'two words')
@@ -85,7 +85,7 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = value if isinstance(value, str) else str(plain(value))
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def plain(value: Any) -> Any:

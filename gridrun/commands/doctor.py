@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,7 +18,7 @@ from .. import __version__
 from ..errors import GridrunError
 from ..experiment import find_root, load, names
 from ._points import plural
-from ._records import store_of
+from ._records import store_of, within
 from ._screen import show_rows
 from .gc import in_bytes
 
@@ -94,11 +95,21 @@ def of_store(store: Store) -> Iterator[Finding]:
 
 def damaged(store: Store) -> Iterator[Finding]:
     """Each file that is not what was written."""
-    damage = store.verify()
+    damage = verified(store)
     for each in damage:
-        yield Finding("problem", "damage", f"{each.path}: {each.what}")
+        yield Finding("problem", "damage", f"{within(store, each.path)}: {each.what}")
     if not damage:
         yield Finding("ok", "checksums", "every file is what was written")
+
+
+def verified(store: Store) -> Sequence[Any]:
+    """What store.verify() finds; on a terminal, with the file that it reads."""
+    if not sys.stderr.isatty():
+        return store.verify()
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as line:
+        return store.verify(lambda path: line.update(f"reading {within(store, path)}"))
 
 
 def of_study(start: Path) -> Iterator[Finding]:
@@ -120,8 +131,6 @@ def of_study(start: Path) -> Iterator[Finding]:
 
 
 def of_profile(path: Path) -> Finding:
-    import sys
-
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ._points import plural
-from ._records import select, store_of, where_option
+from ._records import select, store_of, where_option, within
 from ._screen import show_rows
 
 EPILOG = """\b
@@ -40,7 +40,7 @@ def command(ctx: click.Context, table: str | None, where: tuple[str, ...], delet
             click.echo("nothing was deleted: add --delete")
             return
     found = store.collect(dry_run=not delete)
-    show_rows([{"file": str(path), "size": in_bytes(size), "why": why} for path, size, why in found])
+    show_rows([{"file": within(store, path), "size": in_bytes(size), "why": why} for path, size, why in found])
     total = in_bytes(sum(size for _, size, _ in found))
     click.echo(f"{plural(len(found), 'file')}, {total} {'freed' if delete else 'could be freed'}")
     if found and not delete:

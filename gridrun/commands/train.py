@@ -118,7 +118,7 @@ def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: 
         open_points = [(point, state) for point, state in zip(grid, part) if not is_done(state)]
         apart = different_settings(grid) if open_points else []
         for point, state in open_points[:limit]:
-            settings = " ".join(f"{key}={cell(point.get(key))}" for key in apart)
+            settings = " ".join(f"{key}={cell(point.get(key), 40)}" for key in apart)
             words = [coloured(state.state), state.id[:12], settings and f"{settings}:", state.detail]
             click.echo(f"  {' '.join(word for word in words if word)}", err=True)
         if len(open_points) > limit:
