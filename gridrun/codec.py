@@ -23,6 +23,7 @@ import xxhash
 from .errors import StoreError, UnstorableResult
 from .hashing import SessionId, fresh_tensor_encoding, remember
 
+LONG_INT_BITS = 10_000  # decimal text of longer ones is refused by Python
 INLINE_BYTES = 4096  # larger parts get a file of their own
 ReadFile = Callable[[str], bytearray]
 
@@ -58,8 +59,11 @@ def encode_result(value: Any, name: str = "the result") -> Payload:
     if plain:
         return Payload(plain(value))
     writer = _Writer()
-    tree = writer.finish(writer.tree(value, name))
-    text = json.dumps(tree, separators=(",", ":")).encode()
+    try:
+        tree = writer.finish(writer.tree(value, name))
+    except RecursionError:
+        raise UnstorableResult(f"{name} is nested too deeply to be stored; return flat data") from None
+    text = json.dumps(tree, separators=(",", ":")).encode("utf-8", "surrogatepass")
     if len(text) > INLINE_BYTES:
         blob = Blob([text], ".json")
         writer.blobs.append(blob)
@@ -113,7 +117,7 @@ def files_of(data: bytes, read_file: ReadFile) -> list[str]:
 PLAIN: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda v: b"N",
     bool: lambda v: b"T" if v else b"F",
-    int: lambda v: b"i%d" % v,
+    int: lambda v: b"i%x" % v,
     float: lambda v: b"f" + struct.pack("<d", v),
     str: lambda v: b"s" + v.encode("utf-8", "surrogatepass") if len(v) <= INLINE_BYTES // 4 else _long(v),
     SessionId: lambda v: b"s" + v.encode(),
@@ -122,7 +126,7 @@ READERS: dict[bytes, Callable[[bytes], Any]] = {
     b"N": lambda data: None,
     b"T": lambda data: True,
     b"F": lambda data: False,
-    b"i": lambda data: int(data[1:]),
+    b"i": lambda data: int(data[1:], 16),
     b"f": lambda data: struct.unpack_from("<d", data, 1)[0],
     b"s": lambda data: data[1:].decode("utf-8", "surrogatepass"),
     b"j": lambda data: json.loads(data[1:]),
@@ -147,6 +151,9 @@ class _Writer:
 
     def tree(self, value: Any, path: str) -> Any:
         kind = type(value)
+        if kind is int and value.bit_length() > LONG_INT_BITS:
+            self.special = True
+            return {"$": "int", "v": f"{value:x}"}
         if kind in (str, int, float, bool, type(None)):
             return value
         if kind is SessionId:
@@ -419,6 +426,7 @@ BUILDERS: dict[str, Callable[[_Reader, dict[str, Any]], Any]] = {
     "dict": lambda r, n: {r.value(k): r.value(v) for k, v in n["v"]},
     "OrderedDict": lambda r, n: OrderedDict((r.value(k), r.value(v)) for k, v in n["v"]),
     "file": lambda r, n: r.value(json.loads(bytes(r.bytes(n)))),
+    "int": lambda r, n: int(n["v"], 16),
     "bytes": lambda r, n: base64.b64decode(n["v"]),
     "complex": lambda r, n: complex(*n["v"]),
     "range": lambda r, n: range(*n["v"]),

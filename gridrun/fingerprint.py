@@ -118,7 +118,6 @@ class _Reach:
 
     def _object(self, value: Any, name: str) -> None:
         """Reach a run-time object that no module's source defines."""
-        value = getattr(getattr(value, "__gridrun__", None), "function", value)
         if isinstance(value, types.FunctionType):
             if self._is_local(value.__module__ or "", value.__code__.co_filename):
                 self.function(value)

@@ -39,7 +39,8 @@ class Keying:
         """The argument of a parameter, its default if none was given."""
         slot = self.slots.get(name, NOTHING)
         if slot is NOTHING:
-            return self.cached.parameters.defaults[name]
+            parameters = self.cached.parameters
+            return () if name == parameters.rest else {} if name == parameters.extra else parameters.defaults[name]
         if isinstance(slot, tuple):
             return [values[i] for i in slot]
         if isinstance(slot, dict):

@@ -13,6 +13,7 @@ from .cache import Cached
 from .codec import READERS, decode_result, files_of
 from .errors import CodeChanged, DamagedFile
 from .fingerprint import changed_parts
+from .hashing import digest
 from .keying import Keying
 from .segments import FAILURE, RESULT, ROW, Frame, Row
 from .store import Store, session_id
@@ -98,25 +99,26 @@ class Lookup:
 
     def find(self, key: bytes, keying: Keying, values: Sequence[Any]) -> Found | None:
         """The result that holds for a key: the newest generation, and in it the first record that is whole."""
-        stale: Verdict | None = None
-        for frame, row in self.store.rows(key):
-            if row.kind != RESULT:
-                continue
-            verdict = self._verdict(frame.contexts[row.context])
-            if not self._holds(verdict, keying, values):
-                stale = stale or verdict
-                continue
+        results = [(f, r, self._verdict(f.contexts[r.context])) for f, r in self.store.rows(key) if r.kind == RESULT]
+        holding = [found for found in results if self._holds(found[2], keying, values)]
+        if not holding:
+            if results and self.cached.code == "error":
+                raise CodeChanged(
+                    f"{self.cached.table} changed since its results were stored ({_changes(results[0][2].changes)}); "
+                    "restore it, or set cachable(code='recompute')"
+                )
+            return self._own_files(key)
+        holding.sort(key=lambda found: not found[2].current)  # the present code first, then the newest generation
+        _, newest, best = holding[0]
+        for frame, row, verdict in holding:
+            if (verdict.current, row.generation) != (best.current, newest.generation):
+                break  # what was superseded does not come back when its successor is damaged
             found = Found(session_id(key, verdict.code, row.generation), frame, row)
             if self._is_whole(found):
                 if not verdict.current and self.cached.code == "warn":
                     self.reused[verdict.changes] += 1
                 return found
-        if stale is not None and self.cached.code == "error":
-            raise CodeChanged(
-                f"{self.cached.table} changed since its results were stored ({_changes(stale.changes)}); restore it, "
-                "or set cachable(code='recompute')"
-            )
-        return self._own_files(key)
+        return None
 
     def load(self, found: Found) -> Any:
         """The value of a result. Raises DamagedFile if its file is not what was written."""
@@ -142,6 +144,10 @@ class Lookup:
         rows = [(f, r) for f, r in self.store.rows(key) if r.kind == RESULT]
         verdicts = [self._verdict(frame.contexts[row.context]) for frame, row in rows]
         return _changes(verdicts[0].changes) if verdicts and not verdicts[0].current else ""
+
+    def mark(self, key: bytes) -> bytes:
+        """16 bytes for a key under the present code: what is claimed while it is computed."""
+        return digest(key + self.cached.fingerprint.digest)
 
     def new_session(self, key: bytes, generation: int) -> str:
         return session_id(key, self.cached.fingerprint.digest, generation)
@@ -184,8 +190,17 @@ class Lookup:
         cached = self.cached
         if not cached.keeps_own_files or cached.checker is None:
             return None
-        found = Found(self.new_session(key, self.store.next_generation(key)), None, None)
+        found = Found(self.new_session(key, self.next_generation(key)), None, None)
         return found if self._is_whole(found) else None
+
+    def next_generation(self, key: bytes, force: bool = False) -> int:
+        """The generation of a new result: the newest again (its file is damaged), or the one after, if forced."""
+        rows = self.store.rows(key)
+        code = self.cached.fingerprint.digest
+        mine = [r for f, r in rows if r.kind == RESULT and self._verdict(f.contexts[r.context]).code == code]
+        if not mine:
+            return self.store.first_generation(key)
+        return mine[0].generation + force
 
 
 def _folder(file: str) -> str:

@@ -19,7 +19,7 @@ class Plan:
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.function = function
-        self.cached: Cached | None = getattr(function, "__gridrun__", None)
+        self.cached = cached_of(function)
         self.filler = Arguments(args, kwargs) if args or kwargs else ByName(function)
         self.lookup: Lookup | None = None
         self.keyings: dict[Shape, Keying] = {}
@@ -36,7 +36,7 @@ class Plan:
     def ask(self, lookup: Lookup) -> Plan:
         """Look results up there."""
         self.lookup = lookup
-        lookup.store.claim_table(lookup.cached.table, lookup.cached.identity)
+        lookup.store.check_table(lookup.cached.table, lookup.cached.identity)
         if isinstance(self.filler, Arguments) and self.filler.is_plain:
             self.quick_key = _quick_key(self.keying(self.filler.shape), self.filler.keys)
         return self
@@ -54,9 +54,15 @@ class Plan:
         return [value_of(key) for key in keys]
 
 
+def cached_of(function: Callable[..., Any]) -> Cached | None:
+    """What cachable() knows of a function; None for a plain one, also one that functools.wraps made look alike."""
+    cached: Cached | None = getattr(function, "__gridrun__", None)
+    return cached if cached is not None and cached.function is function else None
+
+
 def plan_for(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], cache_dir: Any) -> Plan:
     """The plan of a call; for a cachable function it is made once per store and set of templates."""
-    cached: Cached | None = getattr(function, "__gridrun__", None)
+    cached = cached_of(function)
     if cached is None:
         return Plan(function, args, kwargs)
     store = open_store(cache_dir)

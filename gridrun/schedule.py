@@ -110,11 +110,11 @@ class Schedule:
     def _claim(self, team: Team, jobs: list[Job]) -> tuple[Claim | None, list[Job]]:
         """Claim jobs; those that others hold are waited for, those that others finished are delivered."""
         assert self.store is not None
-        granted = self.store.claims.acquire([job.key for job in jobs], team.cached.table if team.cached else "")
-        self.elsewhere.update({job.key: (team, job) for job in jobs if job.key in granted.taken})
+        granted = self.store.claims.acquire([job.mark for job in jobs], team.cached.table if team.cached else "")
+        self.elsewhere.update({job.mark: (team, job) for job in jobs if job.mark in granted.taken})
         try:
             self.store.refresh(segments=granted.news)
-            free = [job for job in jobs if job.key not in granted.taken]
+            free = [job for job in jobs if job.mark not in granted.taken]
             done = [job for job in free if team.is_done(job)]
         except BaseException:
             if granted.claim:

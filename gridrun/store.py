@@ -228,15 +228,12 @@ class Store:
         alive = [(f, r) for f, r in rows if r.generation > voided]
         return sorted(alive, key=lambda found: (-found[1].generation, found[1].stamp, found[0].path))
 
-    def next_generation(self, key: bytes, force: bool = False) -> int:
-        """The generation of a new result: after every deleted one, and, if forced, after every other."""
+    def first_generation(self, key: bytes) -> int:
+        """The first generation of a key that no deletion has voided."""
         known = self.index.get(key)
-        if known is None:
-            return 0
-        places = known if isinstance(known, list) else [known]
-        rows = [frame.row(i) for frame, i in places]
-        counted = [r.generation for r in rows if force and r.kind == RESULT or r.kind == DELETION]
-        return max(counted, default=-1) + 1
+        places = known if isinstance(known, list) else [known] if known is not None else []
+        rows = (frame.row(i) for frame, i in places)
+        return max((r.generation for r in rows if r.kind == DELETION), default=-1) + 1
 
     def records(self, table: str | None = None) -> Iterator[Record]:
         """The newest record of every key (a result before a failure), optionally of one table."""
@@ -356,29 +353,30 @@ class Store:
 
     def claim_table(self, table: str, identity: str) -> None:
         """Give `table` to the function `identity`. Raises TableClash if it belongs to another one."""
+        if table not in self.tables:
+            path = self.path / "tables" / f"{file_safe(table)}.json"
+            note = json.dumps({"table": table, "function": identity}).encode()
+            with contextlib.suppress(FileExistsError):  # another process may be first
+                if not path.exists():
+                    self._prepare()
+                    write_whole(path, note, exclusive=True)
+        self.check_table(table, identity)
+
+    def check_table(self, table: str, identity: str) -> None:
+        """Raise TableClash if `table` belongs to another function than `identity`."""
         if self.tables.get(table) == identity:
             return
         path = self.path / "tables" / f"{file_safe(table)}.json"
-        owner = self._table_owner(path, table, identity)
+        try:
+            owner = str(json.loads(path.read_text(encoding="utf-8"))["function"])
+        except FileNotFoundError:
+            return
         if owner != identity:
             raise TableClash(
                 f"the table {table!r} of {self.path} belongs to {owner}, so {identity} cannot use it; give it a name "
                 f"of its own with cachable(table_name=...), or, if the function was moved, remove {path}"
             )
         self.tables[table] = identity
-
-    def _table_owner(self, path: Path, table: str, identity: str) -> str:
-        """The function that a table belongs to: `identity`, from now on, if it belonged to none."""
-        if not path.exists():
-            note = json.dumps({"table": table, "function": identity}).encode()
-            try:
-                self._prepare()
-                write_whole(path, note, exclusive=True)
-            except FileExistsError:
-                pass  # another process was first
-            except OSError:
-                return identity  # a store that can only be read holds nothing to mix up
-        return str(json.loads(path.read_text(encoding="utf-8"))["function"])
 
     def _check_format(self) -> None:
         try:

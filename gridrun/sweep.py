@@ -17,7 +17,6 @@ from .arguments import Shape
 from .errors import DamagedFile, GridrunError, NotComputed, UsageError
 from .grid import AnyGrid, points
 from .hashing import SessionId
-from .keying import Keying
 from .lookup import MISS, Found, Lookup
 from .outcome import Failed, GridrunWarning, PointState
 from .plan import Plan, plan_for
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from .work import Job, Outcome
 
 REFRESH_S = 1.0  # how old the view of a store may be when points are looked up
+ATTEMPTS = 3  # at a result whose file is damaged
 SHOWN = 3  # how many points a message describes
 
 
@@ -41,6 +41,7 @@ class _Miss:
     number: int
     shape: Shape
     values: list[Any]
+    key: bytes = b""
     twins: list[int] = field(default_factory=list)
 
 
@@ -106,28 +107,28 @@ class Sweep:
         if plan.lookup is None:
             self.misses[number.to_bytes(8, "big")] = miss
             return
-        keying = plan.keying(shape)
-        key = key or keying.key(values)
-        known = self.misses.get(key)
+        miss.key = key or plan.keying(shape).key(values)
+        mark = plan.lookup.mark(miss.key)
+        known = self.misses.get(mark)
         if known is not None:
             known.twins.append(number)
-        elif self.options.run_mode == "force" or not self._hit(plan.lookup, key, keying, miss):
-            self.misses[key] = miss
+        elif self.options.run_mode == "force" or not self._hit(plan.lookup, miss):
+            self.misses[mark] = miss
 
-    def _hit(self, lookup: Lookup, key: bytes, keying: Keying, miss: _Miss) -> bool:
-        found = lookup.find(key, keying, miss.values)
-        if found is None:
-            return False
-        try:
-            self.values[miss.number] = lookup.load(found) if self.options.load else None
-        except DamagedFile:
-            lookup.store.forget()  # the file was set aside, or moved by gc: is there another?
-            found = lookup.find(key, keying, miss.values)
+    def _hit(self, lookup: Lookup, miss: _Miss) -> bool:
+        """Take a point's result from the store, if it has a whole one."""
+        for _ in range(ATTEMPTS):
+            found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
             if found is None:
                 return False
-            self.values[miss.number] = lookup.load(found)
-        self.ids[miss.number] = found.id
-        return True
+            try:
+                self.values[miss.number] = lookup.load(found) if self.options.load else None
+            except DamagedFile:
+                lookup.store.forget()  # the file was set aside, or moved by gc: is there another?
+                continue
+            self.ids[miss.number] = found.id
+            return True
+        return False
 
     # ------------------------------------------------------------------------------------------------------ computing
     def compute(self) -> None:
@@ -137,10 +138,12 @@ class Sweep:
         from .progress import Progress
         from .schedule import Schedule
 
+        for plan, _ in self.plans:
+            if plan.lookup is not None:
+                plan.lookup.store.check_writable()
+                plan.lookup.store.claim_table(plan.lookup.cached.table, plan.lookup.cached.identity)
         teams = {id(plan): self._team(plan) for plan, _ in self.plans}
-        work = [(teams[id(miss.plan)], self._job(key, miss)) for key, miss in self.misses.items()]
-        if self.store is not None and any(team.cached for team, _ in work):
-            self.store.check_writable()
+        work = [(teams[id(miss.plan)], self._job(mark, miss)) for mark, miss in self.misses.items()]
         name = getattr(work[0][0].function, "__name__", "run")
         progress = Progress(name, len(self.points), len(self.points) - len(work), self.options.progress)
         schedule = Schedule(
@@ -169,16 +172,15 @@ class Sweep:
                 self._warn(f"{cached.table} or a function it uses has no source: its bytecode stands for it")
         return team
 
-    def _job(self, key: bytes, miss: _Miss) -> Job:
+    def _job(self, mark: bytes, miss: _Miss) -> Job:
         """The call of one point; a function that sees the whole point sees its session id in it."""
         plan, values = miss.plan, miss.values
         from .work import Job
 
-        job = Job(key, (), {})
+        job = Job(miss.key, mark, (), {})
         if plan.lookup is not None:
-            assert self.store is not None
-            job.generation = self.store.next_generation(key, force=self.options.run_mode == "force")
-            job.session = plan.lookup.new_session(key, job.generation)
+            job.generation = plan.lookup.next_generation(miss.key, force=self.options.run_mode == "force")
+            job.session = plan.lookup.new_session(miss.key, job.generation)
             job.dependencies = plan.keying(miss.shape).described(values)
         if plan.filler.sees_point:
             copy = self._copy(miss.number, plan, job.session)
@@ -196,13 +198,13 @@ class Sweep:
 
     def _is_done(self, job: Job) -> bool:
         """Whether another process has stored the result of a job since it was looked for."""
-        miss = self.misses[job.key]
+        miss = self.misses[job.mark]
         if self.options.run_mode == "force" or miss.plan.lookup is None:
             return False
-        return self._hit(miss.plan.lookup, job.key, miss.plan.keying(miss.shape), miss)
+        return self._hit(miss.plan.lookup, miss)
 
     def _deliver(self, team: Team, job: Job, outcome: Outcome | None) -> None:
-        miss = self.misses[job.key]
+        miss = self.misses[job.mark]
         if outcome is None:
             self.progress.update(cached=1)
             return
@@ -218,7 +220,7 @@ class Sweep:
         self.progress.update(done=1)
 
     def _value_of(self, team: Team, job: Job, outcome: Outcome) -> Any:
-        lookup = self.misses[job.key].plan.lookup
+        lookup = self.misses[job.mark].plan.lookup
         if lookup is None or not self.options.load:
             return outcome.value
         if lookup.cached.keeps_own_files:
@@ -228,7 +230,7 @@ class Sweep:
         return outcome.value
 
     def _reload(self, lookup: Lookup, job: Job) -> Any:
-        miss = self.misses[job.key]
+        miss = self.misses[job.mark]
         found = lookup.find(job.key, miss.plan.keying(miss.shape), miss.values)
         return lookup.load(found) if found is not None else None
 
@@ -270,14 +272,14 @@ class Sweep:
         if self.store is not None:
             running = {key: claim for claim in self.store.live_claims() for key in claim.keys}
         states = [PointState("cached", self.ids.get(n, "")) for n in range(len(self.points))]
-        for key, miss in self.misses.items():
+        for mark, miss in self.misses.items():
             state = PointState("missing")
-            if key in running:
-                state = PointState("running", "", str(running[key].owner))
+            if mark in running:
+                state = PointState("running", "", str(running[mark].owner))
             elif miss.plan.lookup is not None:
-                if stale := miss.plan.lookup.staleness(key):
+                if stale := miss.plan.lookup.staleness(miss.key):
                     state = PointState("stale", "", f"changed: {stale}")
-                elif failure := miss.plan.lookup.failure(key):
+                elif failure := miss.plan.lookup.failure(miss.key):
                     state = PointState("failed", "", failure)
             for number in (miss.number, *miss.twins):
                 states[number] = state
@@ -285,7 +287,7 @@ class Sweep:
 
     def _serve_twins(self) -> None:
         """Points with equal keys were computed once; each gets an object of its own."""
-        for key, miss in self.misses.items():
+        for miss in self.misses.values():
             if not miss.twins:
                 continue
             lookup, value = miss.plan.lookup, self.values[miss.number]
@@ -294,7 +296,7 @@ class Sweep:
                 if value is MISS or isinstance(value, Failed) or not self.options.load or lookup is None:
                     self.values[number] = value
                 else:
-                    found = lookup.find(key, miss.plan.keying(miss.shape), miss.values)
+                    found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
                     self.values[number] = lookup.load(found) if found is not None else value
 
     def _points_with_results(self) -> list[dict[str, Any]]:

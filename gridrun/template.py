@@ -82,8 +82,10 @@ def get(point: Point, key: str, default: Any = ...) -> Any:
 @functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Recipe:
     """`text` as a recipe: strings stand for themselves, fields are filled."""
-    recipe, end = _parse_until(text, 0, "")
-    assert end == len(text)
+    try:
+        recipe, _ = _parse_until(text, 0, "")
+    except RecursionError:
+        raise TemplateError(f"braces are nested too deeply in {text[:40]!r}...") from None
     return recipe
 
 

@@ -26,6 +26,7 @@ class Job:
     """One point to compute."""
 
     key: bytes
+    mark: bytes  # of the key under the present code: what is claimed
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     generation: int = 0
@@ -101,9 +102,16 @@ def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tu
 
 
 def _failure(job: Job, error: BaseException) -> Outcome:
-    message = f"the function called exit({error.code})" if isinstance(error, SystemExit) else str(error)
+    message = f"the function called exit({error.code})" if isinstance(error, SystemExit) else _text_of(error)
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return Outcome(job.key, failed=Failed(type(error).__name__, message, text), exception=_sendable(error))
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as worse:
+        return f"(its text cannot be made: {type(worse).__name__})"
 
 
 def _sendable(error: BaseException) -> BaseException | None:
