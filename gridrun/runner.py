@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .errors import UsageError
-from .grid import AnyGrid
+from .grid import AnyGrid, points
 from .outcome import PointState
 
 RUN_MODES = ("normal", "force", "load", "load_any")
@@ -76,11 +76,12 @@ def run(
     """
     options = Options(n_threads, run_mode, cache_dir, store_key, mode, on_error, progress, backend, wait_s)
     options.checked()
+    listed = points(grid)
 
     def call(*args: Any, **kwargs: Any) -> list[Any]:
-        from .sweep import Sweep
+        from .sweep import answer
 
-        return Sweep(grid, func, options, args, kwargs).results()
+        return answer(listed, func, options, args, kwargs)
 
     return call
 
