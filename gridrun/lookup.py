@@ -30,6 +30,7 @@ class Found:
     id: str
     frame: Frame | None
     row: Row | None
+    changes: tuple[str, ...] = ()  # of the code since it was stored
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Lookup:
         for frame, row, verdict in holding:
             if (verdict.current, row.generation) != (best.current, newest.generation):
                 break  # what was superseded does not come back when its successor is damaged
-            found = Found(session_id(key, verdict.code, row.generation), frame, row)
+            found = Found(session_id(key, verdict.code, row.generation), frame, row, verdict.changes)
             if self._is_whole(found):
                 if not verdict.current and self.cached.code == "warn":
                     self.reused[verdict.changes] += 1

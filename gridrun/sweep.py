@@ -71,6 +71,7 @@ class Sweep:
         self.store: Store | None = None
         self.values: list[Any] = [MISS] * len(self.points)
         self.ids: dict[int, str] = {}
+        self.notes: dict[int, str] = {}
         self.copies: dict[int, dict[str, Any]] = {}
         self.misses: dict[bytes, _Miss] = {}
         self.fresh: set[int] = set()
@@ -141,6 +142,8 @@ class Sweep:
                 lookup.store.forget()  # the file was set aside, or moved by gc: is there another?
                 continue
             self.ids[miss.number] = found.id
+            if found.changes:
+                self.notes[miss.number] = f"reused, though changed since: {', '.join(found.changes)}"
             return True
         return False
 
@@ -285,7 +288,7 @@ class Sweep:
         running = {}
         if self.store is not None:
             running = {key: claim for claim in self.store.live_claims() for key in claim.keys}
-        states = [PointState("cached", self.ids.get(n, "")) for n in range(len(self.points))]
+        states = [PointState("cached", self.ids.get(n, ""), self.notes.get(n, "")) for n in range(len(self.points))]
         for mark, miss in self.misses.items():
             state = PointState("missing")
             if mark in running:
@@ -337,8 +340,10 @@ class Sweep:
         name = table.cached.table if table.cached else getattr(table.function, "__name__", "the function")
         shown = [self._describe(miss) for miss in list(self.misses.values())[:SHOWN]]
         more = "; ..." if len(self.misses) > SHOWN else ""
+        failures = [text for m in self.misses.values() if m.plan.lookup and (text := m.plan.lookup.failure(m.key))]
+        failed = f"; {len(failures)} of them failed before, with {failures[0]}" if failures else ""
         return (
-            f"{n} of {len(self.points)} points of {name} are not computed ({'; '.join(shown)}{more}); "
+            f"{n} of {len(self.points)} points of {name} are not computed ({'; '.join(shown)}{more}){failed}; "
             f"{study.command() or 'call run() without run_mode'} computes them"
         )
 
