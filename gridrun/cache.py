@@ -182,6 +182,12 @@ class Cached:
 
         return identity(self.function)
 
+    def renew(self) -> None:
+        """Forget the fingerprint if a name that the function reaches means something else now (in a notebook)."""
+        known: Fingerprint | None = self.__dict__.get("fingerprint")
+        if known is not None and known.watched and not known.holds():
+            del self.__dict__["fingerprint"]
+
     @functools.cached_property
     def fingerprint(self) -> Fingerprint:
         """The code that results depend on."""

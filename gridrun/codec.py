@@ -231,6 +231,8 @@ SIMPLE: dict[type, Callable[[Any], Any]] = {
 def _write_numpy(writer: _Writer, value: Any, path: str) -> Any:
     import numpy as np
 
+    if isinstance(value, (np.str_, np.bytes_)):
+        return {"$": "np.text", "bytes": isinstance(value, np.bytes_), "v": writer.tree(value.item(), path)}
     if isinstance(value, np.generic) and not isinstance(value, np.void):
         where = writer.bytes([np.asarray(value).tobytes()], ".npy")
         return {"$": "scalar", "dtype": value.dtype.str, **where}
@@ -241,6 +243,8 @@ def _write_numpy(writer: _Writer, value: Any, path: str) -> Any:
     if value.dtype.hasobject:
         raise UnstorableResult(f"{path} is an array of Python objects; return a list, or an array of numbers or text")
     packed = np.ascontiguousarray(value)
+    if not value.dtype.itemsize:
+        return {"$": "blank", "dtype": value.dtype.str, "shape": list(value.shape)}
     if value.nbytes <= INLINE_BYTES and value.dtype.names is None:
         where = writer.bytes([packed.tobytes()], ".npy")
         return {"$": "array", "dtype": value.dtype.str, "shape": list(value.shape), **where}
@@ -354,6 +358,18 @@ def _read_scalar(reader: _Reader, node: dict[str, Any]) -> Any:
     return np.frombuffer(bytes(reader.bytes(node)), np.dtype(node["dtype"]))[0]
 
 
+def _read_text(reader: _Reader, node: dict[str, Any]) -> Any:
+    import numpy as np
+
+    return (np.bytes_ if node["bytes"] else np.str_)(reader.value(node["v"]))
+
+
+def _read_blank(reader: _Reader, node: dict[str, Any]) -> Any:
+    import numpy as np
+
+    return np.zeros(node["shape"], node["dtype"])
+
+
 def _read_array(reader: _Reader, node: dict[str, Any]) -> Any:
     import numpy as np
 
@@ -439,6 +455,8 @@ BUILDERS: dict[str, Callable[[_Reader, dict[str, Any]], Any]] = {
     "scalar": _read_scalar,
     "array": _read_array,
     "npy": _read_npy,
+    "np.text": _read_text,
+    "blank": _read_blank,
     "dtype": _numpy_dtype,
     "with tensors": _read_tensors,
     "tensor": _read_tensor,
@@ -468,6 +486,8 @@ OUTLINES: dict[str, Callable[[_Reader, dict[str, Any]], Any]] = {
     "scalar": lambda r, n: f"{n['dtype']} scalar",
     "array": lambda r, n: _about("array", n),
     "npy": lambda r, n: _about("array", n),
+    "np.text": lambda r, n: r.value(n["v"]),
+    "blank": lambda r, n: _about("array", n),
     "dtype": lambda r, n: n["v"],
     "with tensors": lambda r, n: r.value(n["v"]),
     "tensor": lambda r, n: _about("tensor", n),

@@ -41,6 +41,11 @@ class Fingerprint:
     digest: bytes
     parts: dict[str, str] = field(compare=False)
     from_bytecode: bool = False
+    watched: tuple[tuple[dict[str, Any], str, Any], ...] = field(default=(), compare=False)
+
+    def holds(self) -> bool:
+        """Whether the names that were looked up at run time still mean the same objects."""
+        return all(namespace.get(name) is value for namespace, name, value in self.watched)
 
 
 NO_FINGERPRINT = Fingerprint(bytes(16), {})
@@ -60,7 +65,11 @@ def identity(function: Any) -> str:
 def fingerprint(function: types.FunctionType) -> Fingerprint:
     """The fingerprint of a Python function, remembered for the life of its code and closure."""
     cells = tuple(id(c.cell_contents) for c in function.__closure__ or () if _filled(c))
-    return _fingerprint(function, function.__code__, cells)
+    known = _fingerprint(function, function.__code__, cells)
+    if not known.holds():
+        _fingerprint.cache_clear()
+        known = _fingerprint(function, function.__code__, cells)
+    return known
 
 
 @functools.lru_cache(maxsize=4096)
@@ -70,7 +79,7 @@ def _fingerprint(function: types.FunctionType, code: types.CodeType, cells: tupl
     parts = dict(sorted(reach.parts.items()))
     whole = digest(encode_value([[name, part] for name, part in parts.items()]))
     short = {name: digest(part).hex()[:8] for name, part in parts.items()}
-    return Fingerprint(whole, short, reach.from_bytecode)
+    return Fingerprint(whole, short, reach.from_bytecode, tuple(reach.watched))
 
 
 def changed_parts(old: dict[str, str], new: dict[str, str]) -> list[str]:
@@ -90,6 +99,7 @@ class _Reach:
         self.home = home  # top-level package of the root function: local even where it is installed
         self.parts: dict[str, bytes] = {}
         self.from_bytecode = False
+        self.watched: list[tuple[dict[str, Any], str, Any]] = []
 
     def function(self, function: types.FunctionType, root: bool = False) -> None:
         """Reach a function object: by its source, else by its bytecode."""
@@ -148,6 +158,7 @@ class _Reach:
         elif name in imports:
             self._imported(*imports[name], attributes)
         elif name in namespace:
+            self.watched.append((namespace, name, namespace[name]))
             self._object(namespace[name], f"{module.name}:{name}")
         else:
             for star in module.stars:
@@ -161,6 +172,8 @@ class _Reach:
         literal, constant = _literal(nodes)
         if literal:
             value = namespace.get(name, constant)
+            if name in namespace:
+                self.watched.append((namespace, name, value))
             self.parts[label] = encode_value(value if _is_constant(value) else constant)
             return
         self.parts[label] = b"".join(encode_node(node) for node in nodes)

@@ -217,7 +217,7 @@ def equal(one: Any, other: Any) -> bool:
             return same or bool(one != one and other != other)
     except (TypeError, ValueError):
         return False
-    if hasattr(same, "all"):  # arrays, tensors, frames
+    if getattr(same, "ndim", 0):  # arrays, tensors, frames
         shapes = getattr(one, "shape", None), getattr(other, "shape", None)
         return shapes[0] == shapes[1] and bool(_all(same))
     return bool(same)

@@ -16,7 +16,7 @@ from .fingerprint import changed_parts
 from .hashing import digest
 from .keying import Keying
 from .segments import FAILURE, RESULT, ROW, Frame, Row
-from .store import Store, session_id
+from .store import Store, session_id, session_of
 
 MISS = object()
 QUICK_ROW = struct.Struct("<16xI4xIII").unpack_from  # context, kind, and where the value is
@@ -86,8 +86,8 @@ class Lookup:
         if isinstance(place, tuple):
             frame, number = place
             context, kind, start, end = QUICK_ROW(frame.table, number * ROW.size)
-            raw = frame.contexts[context]
-            if kind == RESULT and (raw in self.usable or self._is_usable(raw)):
+            raw = frame.contexts.get(context, b"")
+            if kind == RESULT and raw and (raw in self.usable or self._is_usable(raw)):
                 payload = frame.values[start:end]
                 reader = QUICK_READERS.get(payload[0]) if payload else None
                 if reader is not None:
@@ -131,14 +131,14 @@ class Lookup:
         assert found.frame is not None and found.row is not None
         return decode_result(found.frame.value(found.row), self.store.read_blob)
 
-    def failure(self, key: bytes) -> str:
-        """Why the last attempt at a key failed; "" if it did not."""
+    def failure(self, key: bytes) -> tuple[str, str]:
+        """The id of the last attempt at a key that failed, and why it did; two empty texts if none did."""
         rows = [(f, r) for f, r in self.store.rows(key) if r.kind == FAILURE]
         if not rows:
-            return ""
+            return "", ""
         frame, row = max(rows, key=lambda found: found[1].stamp)
         error = json.loads(frame.value(row))
-        return f"{error['error']}: {error['message']}"
+        return session_of(frame, row), f"{error['error']}: {error['message']}"
 
     def staleness(self, key: bytes) -> str:
         """What changed since a key's results were stored; "" if it has none of other code."""

@@ -66,7 +66,8 @@ def plan_for(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
     if cached is None:
         return Plan(function, args, kwargs)
     store = open_store(cache_dir)
-    mark = (cached, tuple(args), tuple(kwargs.items()))
+    cached.renew()
+    mark = (cached, cached.fingerprint.digest, tuple(args), tuple(kwargs.items()))
     try:
         plan: Plan | None = store.plans.get(mark)
     except TypeError:  # an argument that cannot be hashed: a plan for this call alone

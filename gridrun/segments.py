@@ -1,9 +1,9 @@
 """Append-only files of records: one per writer, safe to read while it grows.
 
     file    = "gridrun segment 1\\n" frame*
-    frame   = header (magic, number of rows, lengths, checksums), table of rows, values, metadata
+    frame   = header (magic, number of rows, lengths, checksums), table of rows, values, metadata; or a context
     row     = key, generation, kind, where its value and metadata are, time of writing, number of its context
-    context = what many rows share (function, versions, host): JSON, numbered in the order of the file
+    context = what many rows share (function, versions, host): JSON, with its number in place of the number of rows
 
 A frame is written by one write() and believed only if its checksums hold, so whatever a crash tears off the end is as
 if it had never been there. Damage in the middle costs the frames it hits; reading goes on at the next whole one.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import struct
 from collections.abc import Iterator
@@ -49,6 +50,17 @@ class Row(NamedTuple):
     stamp: float
 
 
+class Head(NamedTuple):
+    """The header of a frame; of a context, `n_rows` is its number."""
+
+    magic: bytes
+    n_rows: int
+    body_size: int
+    meta_size: int
+    body_sum: int
+    meta_sum: int
+
+
 @dataclass
 class NewRecord:
     """A record to append; `stamp` is seconds since the epoch, `context` the JSON bytes of what it shares."""
@@ -65,16 +77,15 @@ class NewRecord:
 class Frame:
     """Rows that were written together, their values in memory (or on disk, when they are many bytes)."""
 
-    __slots__ = ("contexts", "keep", "meta_at", "meta_size", "n_rows", "path", "table", "values", "values_at")
+    __slots__ = ("at", "contexts", "head", "keep", "n_rows", "path", "table", "values")
 
     KEEP_BYTES = 1 << 20
 
-    def __init__(self, path: str, at: int, n_rows: int, body: bytes, meta_size: int, contexts: list[bytes]) -> None:
-        table_size = n_rows * ROW.size
-        self.path, self.n_rows, self.contexts = path, n_rows, contexts
+    def __init__(self, path: str, at: int, head: Head, body: bytes, contexts: dict[int, bytes]) -> None:
+        table_size = head.n_rows * ROW.size
+        self.path, self.at, self.head, self.contexts = path, at, head, contexts
+        self.n_rows = head.n_rows
         self.table = body[:table_size]
-        self.values_at = at + HEAD_SIZE + table_size
-        self.meta_at, self.meta_size = at + HEAD_SIZE + len(body), meta_size
         self.keep = len(body) - table_size <= self.KEEP_BYTES
         self.values = body[table_size:] if self.keep else b""
 
@@ -85,19 +96,29 @@ class Frame:
         return Row._make(ROW.unpack_from(self.table, number * ROW.size))
 
     def value(self, row: Row) -> bytes:
+        """The payload of a row. Raises DamagedFile if it has to be read again and cannot be."""
         if self.keep:
             return self.values[row.value_start : row.value_end]
-        return self._read(self.values_at + row.value_start, row.value_end - row.value_start)
+        body = _read_whole(self.path, self.at + HEAD_SIZE, self.head.body_size, self.head.body_sum)
+        return body[len(self.table) + row.value_start : len(self.table) + row.value_end]
 
     def meta(self, row: Row) -> bytes:
-        return self._read(self.meta_at + row.meta_start, row.meta_end - row.meta_start)
+        """The metadata of a row. Raises DamagedFile if it is not what was written."""
+        at = self.at + HEAD_SIZE + self.head.body_size
+        return _read_whole(self.path, at, self.head.meta_size, self.head.meta_sum)[row.meta_start : row.meta_end]
 
-    def _read(self, at: int, size: int) -> bytes:
-        try:
-            with open(self.path, "rb") as file:
-                return os.pread(file.fileno(), size, at)
-        except OSError as error:
-            raise DamagedFile(f"{self.path} cannot be read: {error.strerror}") from error
+
+@functools.lru_cache(maxsize=16)
+def _read_whole(path: str, at: int, size: int, wanted: int) -> bytes:
+    """A part of a segment, verified."""
+    try:
+        with open(path, "rb") as file:
+            data = os.pread(file.fileno(), size, at)
+    except OSError as error:
+        raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
+    if checksum(data) != wanted:
+        raise DamagedFile(f"{path} is damaged: {size} bytes at byte {at} fail their checksum")
+    return data
 
 
 @dataclass
@@ -114,7 +135,7 @@ class SegmentReader:
 
     path: str
     offset: int = 0
-    contexts: list[bytes] = field(default_factory=list)
+    contexts: dict[int, bytes] = field(default_factory=dict)
     damage: list[Damage] = field(default_factory=list)
 
     def new_frames(self, check_meta: bool = False) -> Iterator[Frame]:
@@ -154,25 +175,23 @@ class SegmentReader:
             self.offset = found
             file.seek(found)
             head = file.read(HEAD_SIZE)
-        magic, n_rows, body_size, meta_size, body_sum, meta_sum = HEADER.unpack_from(head)
-        body = file.read(body_size)
-        at, end = self.offset, self.offset + HEAD_SIZE + body_size + meta_size
-        whole = len(body) == body_size and os.fstat(file.fileno()).st_size >= end
-        if not whole:
+        about = Head._make(HEADER.unpack_from(head))
+        body = file.read(about.body_size)
+        at, end = self.offset, self.offset + HEAD_SIZE + about.body_size + about.meta_size
+        if len(body) < about.body_size or os.fstat(file.fileno()).st_size < end:
             return None
-        if checksum(body) != body_sum:
-            self._note(at, f"{n_rows} damaged records" if magic == ROWS else "a damaged context")
-            n_rows = 0
-            if magic == CONTEXT:
-                self.contexts.append(b"{}")
-        elif magic == CONTEXT:
-            self.contexts.append(body)
-            n_rows = 0
-        if check_meta and checksum(file.read(meta_size)) != meta_sum:
+        is_whole = checksum(body) == about.body_sum
+        if not is_whole:
+            self._note(at, f"{about.n_rows} damaged records" if about.magic == ROWS else "a damaged context")
+        if check_meta and checksum(file.read(about.meta_size)) != about.meta_sum:
             self._note(at, "damaged metadata")
         self.offset = end
         file.seek(end)
-        return Frame(self.path, at, n_rows, body, meta_size, self.contexts)
+        if is_whole and about.magic == ROWS:
+            return Frame(self.path, at, about, body, self.contexts)
+        if is_whole:
+            self.contexts[about.n_rows] = body
+        return Frame(self.path, at, about._replace(n_rows=0), b"", self.contexts)
 
     @staticmethod
     def _head_is_whole(head: bytes) -> bool:
@@ -212,7 +231,7 @@ class SegmentWriter:
         start = self.end
         for record in records:
             if record.context not in self.numbers:
-                self._append(_pack(CONTEXT, 0, [record.context], []))
+                self._append(_pack(CONTEXT, len(self.numbers), [record.context], []))
                 self.numbers[record.context] = len(self.numbers)
         table, values, metas = [], [], []
         value_at = meta_at = 0

@@ -73,7 +73,10 @@ class Record:
 
     @functools.cached_property
     def _meta(self) -> dict[str, Any]:
-        raw = self.frame.meta(self.row)
+        try:
+            raw = self.frame.meta(self.row)
+        except DamagedFile:  # the result itself is whole; doctor names the damage
+            return {}
         return dict(json.loads(raw)) if raw else {}
 
     @property
@@ -147,11 +150,12 @@ def session_id(key: bytes, code: bytes, generation: int) -> str:
 
 def session_of(frame: Frame, row: Row) -> str:
     """The id of a stored row."""
-    return session_id(row.key, _code_of(frame.contexts[row.context]), row.generation)
+    return session_id(row.key, code_of(frame.contexts[row.context]), row.generation)
 
 
 @functools.lru_cache(maxsize=4096)
-def _code_of(context: bytes) -> bytes:
+def code_of(context: bytes) -> bytes:
+    """The fingerprint of the code that computed the results of a context."""
     return bytes.fromhex(json.loads(context).get("code", ""))
 
 
@@ -225,7 +229,7 @@ class Store:
         places = known if isinstance(known, list) else [known]
         rows = [(frame, frame.row(i)) for frame, i in places]
         voided = max((r.generation for _, r in rows if r.kind == DELETION), default=-1)
-        alive = [(f, r) for f, r in rows if r.generation > voided]
+        alive = [(f, r) for f, r in rows if r.generation > voided and r.context in f.contexts]
         return sorted(alive, key=lambda found: (-found[1].generation, found[1].stamp, found[0].path))
 
     def first_generation(self, key: bytes) -> int:

@@ -116,6 +116,15 @@ class Sweep:
                 if self.values[number] is MISS:
                     self._look_closely(plan, number, keys[number] if keys else None)
 
+    def _look_again(self) -> None:
+        """Before a point is called missing: has another process stored it a moment ago?"""
+        if self.misses and self.store is not None:
+            self.store.refresh()
+            for mark, miss in list(self.misses.items()):
+                if miss.plan.lookup is not None and self._hit(miss.plan.lookup, miss):
+                    self._serve(miss)
+                    del self.misses[mark]
+
     def _look_closely(self, plan: Plan, number: int, key: bytes | None) -> None:
         shape, values = plan.filler.fill(self.points[number])
         miss = _Miss(plan, number, shape, values)
@@ -225,13 +234,13 @@ class Sweep:
         if outcome is None:
             self.progress.update(cached=1)
             return
+        self.ids[miss.number] = job.session
         if outcome.failed is not None:
             self.n_failed += 1
             self.exception = self.exception or outcome.exception or _remade(outcome.failed)
             self.values[miss.number] = outcome.failed
             self.progress.update(failed=1)
             return
-        self.ids[miss.number] = job.session
         self.fresh.add(miss.number)
         self.values[miss.number] = self._value_of(team, job, outcome)
         self.progress.update(done=1)
@@ -255,8 +264,9 @@ class Sweep:
     def results(self) -> list[Any]:
         """What run() gives."""
         self.look()
-        if self.misses and self.options.run_mode in ("load", "load_any"):
-            if self.options.run_mode == "load":
+        if self.options.run_mode in ("load", "load_any"):
+            self._look_again()
+            if self.misses and self.options.run_mode == "load":
                 raise NotComputed(self._missing_text())
         else:
             self.compute()
@@ -279,12 +289,13 @@ class Sweep:
     def _state(self, number: int) -> PointState:
         value = self.values[number]
         if isinstance(value, Failed):
-            return PointState("failed", "", str(value))
+            return PointState("failed", self.ids.get(number, ""), str(value))
         return PointState("done" if number in self.fresh else "cached", self.ids.get(number, ""))
 
     def explained(self) -> list[PointState]:
         """What explain() gives."""
         self.look()
+        self._look_again()
         running = {}
         if self.store is not None:
             running = {key: claim for claim in self.store.live_claims() for key in claim.keys}
@@ -296,8 +307,8 @@ class Sweep:
             elif miss.plan.lookup is not None:
                 if stale := miss.plan.lookup.staleness(miss.key):
                     state = PointState("stale", "", f"changed: {stale}")
-                elif failure := miss.plan.lookup.failure(miss.key):
-                    state = PointState("failed", "", failure)
+                elif (failure := miss.plan.lookup.failure(miss.key))[0]:
+                    state = PointState("failed", *failure)
             for number in (miss.number, *miss.twins):
                 states[number] = state
         return states
@@ -305,16 +316,17 @@ class Sweep:
     def _serve_twins(self) -> None:
         """Points with equal keys were computed once; each gets an object of its own."""
         for miss in self.misses.values():
-            if not miss.twins:
-                continue
-            lookup, value = miss.plan.lookup, self.values[miss.number]
-            for number in miss.twins:
-                self.ids.update({number: self.ids[miss.number]} if miss.number in self.ids else {})
-                if value is MISS or isinstance(value, Failed) or not self.options.load or lookup is None:
-                    self.values[number] = value
-                else:
-                    found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
-                    self.values[number] = lookup.load(found) if found is not None else value
+            self._serve(miss)
+
+    def _serve(self, miss: _Miss) -> None:
+        lookup, value = miss.plan.lookup, self.values[miss.number]
+        for number in miss.twins:
+            self.ids.update({number: self.ids[miss.number]} if miss.number in self.ids else {})
+            if value is MISS or isinstance(value, Failed) or not self.options.load or lookup is None:
+                self.values[number] = value
+            else:
+                found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
+                self.values[number] = lookup.load(found) if found is not None else value
 
     def _points_with_results(self) -> list[dict[str, Any]]:
         out = []
@@ -340,7 +352,7 @@ class Sweep:
         name = table.cached.table if table.cached else getattr(table.function, "__name__", "the function")
         shown = [self._describe(miss) for miss in list(self.misses.values())[:SHOWN]]
         more = "; ..." if len(self.misses) > SHOWN else ""
-        failures = [text for m in self.misses.values() if m.plan.lookup and (text := m.plan.lookup.failure(m.key))]
+        failures = [text for m in self.misses.values() if m.plan.lookup and (text := m.plan.lookup.failure(m.key)[1])]
         failed = f"; {len(failures)} of them failed before, with {failures[0]}" if failures else ""
         return (
             f"{n} of {len(self.points)} points of {name} are not computed ({'; '.join(shown)}{more}){failed}; "

@@ -16,7 +16,7 @@ from .codec import files_of
 from .errors import DamagedFile, StoreError
 from .machine import host_name, process_start, random_name
 from .segments import DELETION, RESULT, ROW, Damage, Frame, NewRecord, Row, SegmentReader, SegmentWriter
-from .store import Store, file_safe, session_of
+from .store import Store, code_of, file_safe, session_of
 
 YOUNG_S = 3600.0  # files younger than this may belong to a result that is being written
 PACKED_ROWS = 1024
@@ -129,7 +129,7 @@ def _worth_keeping(store: Store, key: bytes) -> list[tuple[Frame, Row]]:
     results: dict[bytes, tuple[Frame, Row]] = {}
     for frame, row in rows:
         if row.kind == RESULT:
-            results.setdefault(frame.contexts[row.context], (frame, row))
+            results.setdefault(code_of(frame.contexts[row.context]), (frame, row))
     return list(results.values()) or rows[-1:]
 
 

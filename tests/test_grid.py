@@ -23,7 +23,8 @@ RUNS = [{"m": m, "seed": s, "acc": acc} for m, s, acc in [("x", 0, 1.0), ("x", 1
 def test_points_are_copies_and_inputs_stay_as_they_were() -> None:
     grid: list[dict[str, Any]] = [{"a": 1, "l": [1]}, {"a": 2, "l": [2]}]
     before = copy.deepcopy(grid)
-    for made in (configure(grid, {"c": 1}, where={"a": 1}), split(grid, "s", [0, 1], where={"a": 1}), make_unique(grid)):
+    first = {"a": 1}
+    for made in (configure(grid, {"c": 1}, where=first), split(grid, "s", [0, 1], where=first), make_unique(grid)):
         for point in made:
             point["new"] = 1
         assert grid == before
@@ -168,7 +169,8 @@ def test_make_unique_keeps_the_first_of_points_equal_by_content() -> None:
     def f(x: int) -> int:
         return x
 
-    grid = [{"a": np.ones(2), "f": f}, {"f": f, "a": np.ones(2)}, {"a": np.ones(3), "f": f}, {"a": np.ones(2), "f": abs}]
+    two, three = np.ones(2), np.ones(3)
+    grid = [{"a": two, "f": f}, {"f": f, "a": two.copy()}, {"a": three, "f": f}, {"a": two, "f": abs}]
     kept = make_unique(grid)
     assert [len(kept), kept[0]["a"] is grid[0]["a"]] == [3, True]
     assert [make_unique(p)[0] is p for p in grid] == [False] * 4
