@@ -34,6 +34,8 @@ def cachable(
     Results outlive changes of the code (a warning names what changed). The function, its saver, loader and
     checker see session ids that int() reads: old scripts take them as `-session_id=`, of type int.
     """
+    if saver is None and loader is not None and checker is not None:
+        checker = _and_there(checker, loader)
     decorate = gridrun_cachable(
         dependencies,
         saver=saver,
@@ -49,6 +51,22 @@ def cachable(
         return decorated
 
     return with_decimal_ids
+
+
+def _and_there(checker: Callable[..., bool], loader: Callable[..., Any]) -> Callable[..., bool]:
+    """A checker that also looks for the files: the old engine asked only of sessions that it had started, so
+    there are checkers that always say yes."""
+
+    def check(session_id: str, table: str, cache_dir: str) -> bool:
+        if not checker(session_id, table, cache_dir):
+            return False
+        try:
+            loader(session_id, table, cache_dir)
+        except FileNotFoundError:
+            return False
+        return True
+
+    return check
 
 
 def decimal(session_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -86,12 +87,27 @@ def test_get_takes_templates_calls_and_defaults() -> None:
 
 
 # ------------------------------------------------------------------------------------------ run
-def test_run_has_cache_mode_between_mode_and_folder(tmp_path) -> None:
+def test_run_has_cache_mode_between_mode_and_folder(tmp_path: Path) -> None:
     double = dj.cachable()(lambda x: 2 * x)
     assert dj.run(GRID, double, 1, "normal", "normal", str(tmp_path / "s"), "d")("{acc}")[2]["d"] == 10
     assert (tmp_path / "s").is_dir()
     with pytest.raises(UsageError, match="cache_mode='no_save'"):
         dj.run(GRID, double, cache_mode="no_save")
+
+
+def test_a_checker_that_always_says_yes_says_it_of_files_that_are_there(tmp_path: Path) -> None:
+    def train(model):
+        (tmp_path / f"{model['session_id']}.txt").write_text(str(model["seed"]))
+
+    def loader(session_id, table, cache_dir):
+        return {"net": (tmp_path / f"{session_id}.txt").read_text()}
+
+    own_files = {"saver": None, "loader": loader, "checker": lambda *whatever: True}
+    train = dj.cachable(dependencies=["model:seed"], table_name="net", **own_files)(train)
+    grid = [{"seed": 0}, {"seed": 1}]
+    assert [point["net"] for point in dj.run(grid, train, store_key="*")("{*}")] == ["0", "1"]
+    assert len(list(tmp_path.glob("*.txt"))) == 2
+    assert [point["net"] for point in dj.run(grid, train, run_mode="load", store_key="*")("{*}")] == ["0", "1"]
 
 
 def test_the_first_names_of_run() -> None:
