@@ -178,7 +178,7 @@ class Cached:
     @functools.cached_property
     def identity(self) -> str:
         """Module and qualified name."""
-        from .fingerprint import identity
+        from .identity import identity
 
         return identity(self.function)
 

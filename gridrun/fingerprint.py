@@ -25,6 +25,7 @@ from typing import Any
 
 from .errors import CodeChanged
 from .hashing import digest, encode_value
+from .identity import identity
 from .machine import process_age_s
 
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type(...))
@@ -49,17 +50,6 @@ class Fingerprint:
 
 
 NO_FINGERPRINT = Fingerprint(bytes(16), {})
-
-
-def identity(function: Any) -> str:
-    """Module and qualified name; `__main__` counts as its file's stem, and without a module the name stands alone."""
-    module = getattr(function, "__module__", None)
-    if module == "__main__":
-        main = sys.modules["__main__"]
-        spec = getattr(main, "__spec__", None)
-        file = getattr(main, "__file__", None)
-        module = spec.name if spec else os.path.splitext(os.path.basename(file))[0] if file else "__main__"
-    return f"{module}:{function.__qualname__}" if module else str(function.__qualname__)
 
 
 def fingerprint(function: types.FunctionType) -> Fingerprint:
@@ -364,9 +354,12 @@ def _node_of(function: types.FunctionType, module: _Module) -> ast.AST | None:
 
 
 def _compiles_to(node: ast.Lambda, code: types.CodeType) -> bool:
-    compiled = compile(ast.Expression(node), "<lambda>", "eval").co_consts
-    candidates = [c for c in compiled if isinstance(c, types.CodeType)]
-    return any(_encode_bytecode(c, frees=False) == _encode_bytecode(code, frees=False) for c in candidates)
+    """Whether a lambda's source gives this code, in a function that has the variables it closes over."""
+    scope = ast.parse(f"def scope({', '.join(code.co_freevars)}): return None")
+    scope.body[0].body[0].value = node  # type: ignore[attr-defined]
+    (outer,) = (c for c in compile(scope, "<lambda>", "exec").co_consts if isinstance(c, types.CodeType))
+    candidates = [c for c in outer.co_consts if isinstance(c, types.CodeType)]
+    return any(_encode_bytecode(c) == _encode_bytecode(code) for c in candidates)
 
 
 def _free_names(node: ast.AST) -> set[tuple[str, tuple[str, ...]]]:
@@ -472,6 +465,8 @@ def _encode_fields(node: ast.AST, fields: Any) -> bytes:
         if name == "value" and isinstance(node, ast.Constant):
             out.append(b" value=" + encode_value(value))
             continue
+        if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty texts to format specifications
+            value = [v for v in value if not (isinstance(v, ast.Constant) and v.value == "")]
         if name == "body" and isinstance(node, DOCUMENTED):
             value = value[1:] if _is_docstring(value[0]) else value
         out.append(b" " + name.encode() + b"=" + encode_node(value))
@@ -498,13 +493,11 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
-def _encode_bytecode(code: types.CodeType, frees: bool = True) -> bytes:
-    constants = [
-        _encode_bytecode(c, frees) if isinstance(c, types.CodeType) else encode_value(c) for c in code.co_consts
-    ]
-    names = [list(code.co_names), list(code.co_varnames), list(code.co_freevars) if frees else []]
+def _encode_bytecode(code: types.CodeType) -> bytes:
+    constants = [_encode_bytecode(c) if isinstance(c, types.CodeType) else encode_value(c) for c in code.co_consts]
+    names = [list(code.co_names), list(code.co_varnames), list(code.co_freevars)]
     version = "{}.{}".format(*sys.version_info)
-    return encode_value([version, code.co_code if frees else b"", names, constants])
+    return encode_value([version, code.co_code, names, constants])
 
 
 def _check_unedited(function: types.FunctionType, module: _Module) -> None:
@@ -512,17 +505,17 @@ def _check_unedited(function: types.FunctionType, module: _Module) -> None:
     if module.newest <= _process_start():
         return
     wanted = function.__code__
-    pending = [compile(module.tree, module.path, "exec")]
+    here, pending = [], [compile(module.tree, module.path, "exec")]
     while pending:
         code = pending.pop()
         if (code.co_name, code.co_firstlineno) == (wanted.co_name, wanted.co_firstlineno):
-            if code.co_code != wanted.co_code or code.co_names != wanted.co_names:
-                raise CodeChanged(
-                    f"{module.path} was edited after {function.__qualname__} was imported from it; start again, so "
-                    "that results are stored under the code that computes them"
-                )
-            return
+            here.append((code.co_code, code.co_names))
         pending.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
+    if here and (wanted.co_code, wanted.co_names) not in here:
+        raise CodeChanged(
+            f"{module.path} was edited after {function.__qualname__} was imported from it; start again, so that "
+            "results are stored under the code that computes them"
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from typing import Any
 import xxhash
 
 from .errors import UnhashableInput
+from .identity import identity, module_name
 
 FORMAT = b"gridrun key 1\n"
 Encoder = Callable[[Any], bytes]
@@ -160,7 +161,7 @@ def _other(value: Any) -> bytes:
 
 
 def _identity(thing: Any) -> bytes:
-    return _str(getattr(thing, "__module__", None) or "") + _str(thing.__qualname__)
+    return _str(module_name(thing)) + _str(thing.__qualname__)
 
 
 # ----------------------------------------------------------------------------------------- numpy, pandas and torch
@@ -185,7 +186,7 @@ def _array(value: Any) -> bytes:
 
     if value.dtype == object:
         return b"O" + _list(value.shape) + _list(value.ravel().tolist())
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.ma.MaskedArray) or value.dtype.hasobject:
         raise Unencodable
     if value.dtype.byteorder == ">" or (value.dtype.byteorder == "=" and sys.byteorder == "big"):
         value = value.astype(value.dtype.newbyteorder("<"))
@@ -305,7 +306,7 @@ def _callable(value: Any) -> bytes:
 
 
 def _function(function: types.FunctionType) -> bytes:
-    from .fingerprint import fingerprint, identity
+    from .fingerprint import fingerprint
 
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
     closure = {name: cell.cell_contents for name, cell in cells.items() if cell.cell_contents is not function}

@@ -141,7 +141,7 @@ def describe(value: Any) -> Any:
     if kind is dict and len(value) <= 60:
         return {str(k): describe(v) for k, v in value.items()}
     if isinstance(value, types.FunctionType):
-        from .fingerprint import identity
+        from .identity import identity
 
         return identity(value)
     if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
