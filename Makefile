@@ -18,8 +18,8 @@ help:
 	@echo "make clean     remove $(VENV) and caches; results in sessions/ stay"
 
 demo: $(VENV)/installed-test
-	$(BIN)/python train.py -exp=$(DEMO)
-	$(BIN)/python make_figures.py -exp=$(DEMO)
+	$(BIN)/python train.py -exp=$(DEMO) -size=demo -n_threads=2
+	$(BIN)/python make_figures.py -exp=$(DEMO) -size=demo
 	@echo; ls -1 figures/$(DEMO)* | sed 's|^|figure: '"$(CURDIR)"'/|'
 
 test: $(VENV)/installed-test

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from . import __version__
+from . import GridrunWarning, __version__
 from .errors import GridrunError, UsageError, nearest
 
 COMMANDS = ("train", "figures", "status", "query", "show", "gc", "doctor", "new", "init")
@@ -79,8 +80,24 @@ def main(command: str | None = None, script: str | None = None) -> NoReturn:
     sys.exit(status_of(entry, name, start))
 
 
+def _tell(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """A warning of ours as one line; another one with the place it comes from."""
+    if issubclass(category, GridrunWarning):
+        click.echo(f"note: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
+
+
 def status_of(entry: click.Command, name: str, start: Path) -> int:
     """The exit status of one command line, our errors as one line; others keep their traceback."""
+    warnings.showwarning = _tell
     try:
         outcome = entry.main(prog_name=name, standalone_mode=False, obj=start, max_content_width=110)
     except (click.Abort, KeyboardInterrupt):

@@ -37,9 +37,7 @@ def test_the_exit_status_is_0_only_if_every_point_is_done(study: TinyStudy) -> N
         (["status", "-exp=wave"], "did you mean 'waves'?"),
     ],
 )
-def test_a_typing_error_exits_2_and_suggests_the_near_name(
-    study: TinyStudy, words: list[str], near: str
-) -> None:
+def test_a_typing_error_exits_2_and_suggests_the_near_name(study: TinyStudy, words: list[str], near: str) -> None:
     done = study.run(*words)
     assert (done.status, done.out) == (2, "")
     assert near in done.err and "Traceback" not in done.err
@@ -57,24 +55,35 @@ def test_our_errors_are_one_line_and_others_keep_their_traceback(study: TinyStud
     assert "Traceback" in theirs.err and "ZeroDivisionError" in theirs.err
 
 
-def test_ctrl_c_exits_130_and_keeps_what_is_done(study: TinyStudy) -> None:
-    sleepy = PAGE.replace(
-        "    return {", "    if point['seed'] == 1: __import__('time').sleep(60)\n    return {"
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_exits_130_keeps_what_is_done_and_leaves_no_orphans(study: TinyStudy, n_threads: int) -> None:
+    study.write(
+        "waves", PAGE.replace("    return {", "    if point['seed']: __import__('time').sleep(60)\n    return {")
     )
-    study.write("waves", sleepy)
     process = subprocess.Popen(
-        study.command("train.py", "-exp=waves"),
+        study.command("train.py", "-exp=waves", f"-n_threads={n_threads}"),
         cwd=study.folder,
         env=study.environment(),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    wait_until(lambda: len(study.calls()) == 2)  # seed 0 is measured, seed 1 sleeps
-    process.send_signal(signal.SIGINT)
+    wait_until(lambda: sum("seed=1" in line for line in study.calls()) == n_threads)  # asleep; seed 0 is measured
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted: 1 of 4 points are done and kept" in err and "Traceback" not in err
-    assert "1 cached" in study.run("train.py", "-exp=waves", "--dry-run").out
+    assert f"interrupted: {n_threads} of 4 points are done and kept" in err and "Traceback" not in err
+    assert f"{n_threads} cached" in study.run("train.py", "-exp=waves", "--dry-run").out
+    wait_until(lambda: not is_running(process.pid))
+
+
+def is_running(group: int) -> bool:
+    """Whether any process of a group lives."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def wait_until(condition: object, seconds: float = 30) -> None:
@@ -84,12 +93,8 @@ def wait_until(condition: object, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    "words", [["-exp=waves,rocks"], ["-exp=waves", "-exp", "rocks"], ["--exp", "waves,rocks"], []]
-)
-def test_experiments_are_named_by_commas_by_repeating_or_not_at_all(
-    study: TinyStudy, words: list[str]
-) -> None:
+@pytest.mark.parametrize("words", [["-exp=waves,rocks"], ["-exp=waves", "-exp", "rocks"], ["--exp", "waves,rocks"], []])
+def test_experiments_are_named_by_commas_by_repeating_or_not_at_all(study: TinyStudy, words: list[str]) -> None:
     done = study.run("train.py", *words)
     assert done.status == 0
     assert sorted(line.split()[0] for line in study.calls()) == ["rocks"] * 4 + ["waves"] * 4

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from ._outline import outline
 from ._records import column_of, fields, last_part, select, store_of, where_option
 from ._screen import FORMATS, plain, show_rows
 
@@ -58,7 +57,7 @@ def command(
 def row_of(record: Any) -> dict[str, Any]:
     """A result's fields, and its value: the plain parts of a dict, else under its table's name."""
     row = fields(record)
-    value = outline(record) if record.state == "done" else None
+    value = record.outline()
     parts = value if isinstance(value, dict) else {record.table: value}
     return {
         **row,

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from ._outline import outline
 from ._records import last_part, store_of
 from ._screen import plain
 
@@ -69,7 +68,7 @@ def describe(record: Any) -> dict[str, Any]:
     }
     settings = {last_part(key, record.dependencies): value for key, value in record.dependencies.items()}
     parts = {"result": {key: value for key, value in head.items() if value}, "settings": settings}
-    outcome = {"error": record.error} if record.state == "failed" else {"value": outline(record)}
+    outcome = {"error": record.error} if record.state == "failed" else {"value": record.outline()}
     return {**parts, **outcome, "circumstances": context}
 
 

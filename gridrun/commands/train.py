@@ -72,11 +72,9 @@ def command(
     if dry_run:
         tell_plan(grids, gridrun.explain(everything, "train")("{*}"), limit=None if all_points else 10)
         return True
-    options: dict[str, Any] = {
-        "n_threads": n_threads,
-        "mode": mode,
-        "run_mode": "force" if force else "normal",
-    }
+    options: dict[str, Any] = {"mode": mode, "run_mode": "force" if force else "normal"}
+    if n_threads > 1:  # small networks spend their time in Python, where threads take turns
+        options |= {"n_threads": n_threads, "backend": "processes"}
     start = time.monotonic()
     try:
         states = gridrun.ensure(everything, "train", on_error="store", **options)("{*}")
