@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import numpy
 import pytest
 
 from gridrun import datajuicer as dj
 from gridrun.datajuicer.styles import METHOD_COLORS, METHOD_LINESTYLE, METHOD_LINEWIDTH
 from gridrun.datajuicer.table import Table
-from gridrun.datajuicer.visualizers import latex, visualizer
+from gridrun.datajuicer.visualizers import latex, split_violins, visualizer
 from gridrun.errors import MissingKey, UsageError
 
 GRID = [{"m": m, "lr": lr, "acc": acc} for m, lr, acc in [("x", 0.1, 1), ("x", 0.2, 2), ("y", 0.1, 5)]]
@@ -192,3 +193,46 @@ def test_methods_have_one_style_by_whatever_name() -> None:
     assert METHOD_COLORS["Something new"] == METHOD_COLORS["Something new"] != METHOD_COLORS["Standard"]
     assert METHOD_LINEWIDTH["Beta 0.5"] > METHOD_LINEWIDTH["Dropout"]
     assert METHOD_LINESTYLE["Beta"] == "dashed"
+
+
+# ------------------------------------------------------------------------------------------ violins
+def noisy_grid() -> list[dict]:
+    """Two networks, three methods (one of them in one network only), two levels, 40 numbers in each of two seeds."""
+    draw = numpy.random.default_rng(0).normal
+    methods = [("cnn", 0.0, 0.0), ("cnn", 0.25, 0.0), ("lsnn", 0.0, 0.0), ("lsnn", 0.25, 0.0), ("lsnn", 0.0, 0.3)]
+    return [
+        {"net": net, "beta": beta, "dropout": p, "level": level, "seed": seed, "acc": list(draw(beta - level, 1, 40))}
+        for net, beta, p in methods
+        for level in (0.1, 0.7)
+        for seed in (0, 1)
+    ]
+
+
+def test_split_violins_set_every_method_against_the_standard(tmp_path: Path) -> None:
+    method = Table.Deviation_Var({"beta": 0.0, "dropout": 0.0})
+    labels = {"beta = 0.25": "Beta", "level": "Mismatch", "acc": "Accuracy"}
+    figure = split_violins(noisy_grid(), ["net", method, "level"], ["acc"], labels)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
+    assert titles == ["cnn: Beta", "lsnn: Beta", "lsnn: dropout = 0.3"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Standard", "Beta", "dropout = 0.3"]
+    figure.savefig(tmp_path / "violins.png")
+
+    panel = figure.axes[0]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["0.1", "0.7"]
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("Mismatch", "Accuracy")
+    left, right = panel.collections[:2]  # halves: the standard method ends where the other begins
+    assert left.get_paths()[0].vertices[:, 0].max() == pytest.approx(right.get_paths()[0].vertices[:, 0].min())
+    drawn = sorted(line.get_ydata()[0] for line in panel.lines)
+    cnn = [point for point in noisy_grid() if point["net"] == "cnn"]
+    halves = [[p for p in cnn if (p["beta"], p["level"]) == key] for key in {(p["beta"], p["level"]) for p in cnn}]
+    quartiles = [numpy.percentile(sum((p["acc"] for p in half), []), [25, 50, 75]) for half in halves]
+    assert drawn == pytest.approx(sorted(numpy.concatenate(quartiles)))
+
+
+def test_split_violins_say_what_they_need() -> None:
+    method = Table.Deviation_Var({"beta": 0.0}, "Method")
+    robust = [point for point in noisy_grid() if point["beta"] > 0]
+    with pytest.raises(UsageError, match="against 'Standard', but for cnn there are only beta = 0.25"):
+        split_violins(robust, ["net", method, "level"], ["acc"])
+    with pytest.raises(UsageError, match="one dependent key, not acc, seed"):
+        split_violins(noisy_grid(), ["net", method, "level"], ["acc", "seed"])
