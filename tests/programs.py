@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,3 +41,12 @@ def python(script: Path, *words: object, **more: str) -> str:
     out, errors = running.communicate(timeout=120)
     assert running.returncode == 0, errors[-3000:]
     return out
+
+
+def function(folder: Path, source: str, name: str = "f", module: str = "page") -> Any:
+    """The function `name` of `source`, as if a file of the module `module` had been edited and loaded again."""
+    path = folder / f"{module}_{len(list(folder.glob('*.py')))}.py"
+    write(path, source)
+    space: dict[str, Any] = {"__name__": module}
+    exec(compile(path.read_text(), str(path), "exec"), space)
+    return space[name]

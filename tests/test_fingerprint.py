@@ -130,7 +130,11 @@ def test_what_the_page_runs_matters_and_is_named(take: Taker, old: str, new: str
 
 @pytest.mark.parametrize(
     ("old", "new", "name"),
-    [("x + OFFSET", "OFFSET + x", "helpers:shift"), ("= 10", "= 11", "helpers:OFFSET"), ("- 1", "- 2", "helpers:other")],
+    [
+        ("x + OFFSET", "OFFSET + x", "helpers:shift"),
+        ("= 10", "= 11", "helpers:OFFSET"),
+        ("- 1", "- 2", "helpers:other"),
+    ],
 )
 def test_what_other_modules_run_matters_too(take: Taker, old: str, new: str, name: str) -> None:
     before, after = take(), take(helpers=changed(HELPERS, old, new))

@@ -60,7 +60,10 @@ def test_split_without_values_lets_the_matching_points_vanish() -> None:
 
 
 def test_split_moves_several_keys_together() -> None:
-    assert split([{"z": 0}], {"a": [1, 2], "b": iter("xy")}) == [{"z": 0, "a": 1, "b": "x"}, {"z": 0, "a": 2, "b": "y"}]
+    assert split([{"z": 0}], {"a": [1, 2], "b": iter("xy")}) == [
+        {"z": 0, "a": 1, "b": "x"},
+        {"z": 0, "a": 2, "b": "y"},
+    ]
     with pytest.raises(UsageError, match=r"equally many values, not \{'a': 2, 'b': 1\}"):
         split([{}], {"a": [1, 2], "b": [1]})
 

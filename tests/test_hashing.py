@@ -48,25 +48,25 @@ def plus(k: Any) -> Callable[[int], Any]:
 
 
 ALL_DIFFERENT: list[Any] = [
-    None, False, True, 0, 1, -1, 1.0, 0.5, "1", "", "None", "True", b"1", b"", 1j, ..., 2**200, -(2**200), 10**5000,
-    [], [1], [1, 1], [[1]], [1, [1]], ["1"], {}, {"a": 1}, {"a": 1.0}, {"b": 1}, {1: "a"}, {"1": "a"}, set(), {1}, {"1"},
-    "a" * 99, ["a", "b"], ["ab"], ["a", ["b"]], {"a": {"b": 1}}, {"a": ["b", 1]}, range(3), range(0, 3, 2),
-    float("inf"), float("nan"), datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), datetime.timedelta(1),
-    datetime.time(1), pathlib.Path("a"), Colour.RED, Colour.BLUE, Colour, Setting(0.5), Setting(0.25), Setting(0.5, [1]),
-    OtherSetting(0.5), np.zeros(2), np.zeros(3), np.zeros((2, 1)), np.zeros(2, "f4"), np.zeros(2, ">i2"), np.array(["a"]),
-    np.array(1.0), np.array([1, None], object), torch.zeros(2), torch.zeros(3), torch.zeros(2, 1), torch.zeros(2).double(),
+    None, False, True, 0, 1, -1, 1.0, 0.5, "1", "", "None", "True", b"1", b"", 1j, ..., 2**200, -(2**200),
+    10**5000, [], [1], [1, 1], [[1]], [1, [1]], ["1"], {}, {"a": 1}, {"a": 1.0}, {"b": 1}, {1: "a"},
+    {"1": "a"}, set(), {1}, {"1"}, "a" * 99, ["a", "b"], ["ab"], ["a", ["b"]], {"a": {"b": 1}},
+    {"a": ["b", 1]}, range(3), range(0, 3, 2), float("inf"), float("nan"), datetime.date(2020, 1, 1),
+    datetime.datetime(2020, 1, 1), datetime.timedelta(1), datetime.time(1), pathlib.Path("a"), Colour.RED,
+    Colour.BLUE, Colour, Setting(0.5), Setting(0.25), Setting(0.5, [1]), OtherSetting(0.5), np.zeros(2),
+    np.zeros(3), np.zeros((2, 1)), np.zeros(2, "f4"), np.zeros(2, ">i2"), np.array(["a"]), np.array(1.0),
+    np.array([1, None], object), torch.zeros(2), torch.zeros(3), torch.zeros(2, 1), torch.zeros(2).double(),
     torch.float32, torch.device("cpu"), np.dtype("f4"), torch.nn.Linear(1, 1), pd.DataFrame({"a": [1]}),
-    pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1]}), pd.DataFrame({"a": [1]}, index=["x"]), pd.Series([1]),
-    abs, len, math.sin, np.sin, torch.relu, "abc".upper, str.upper, plus(1), plus(2), functools.partial(plus, 1),
-    lambda x: x, lambda x: x + 1, pd.Timestamp("2020"), np.datetime64("2020"), np.datetime64("2020-01-01"), math,
+    pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1]}), pd.DataFrame({"a": [1]}, index=["x"]),
+    pd.Series([1]), abs, len, math.sin, np.sin, torch.relu, "abc".upper, str.upper, plus(1), plus(2),
+    functools.partial(plus, 1), lambda x: x, lambda x: x + 1, pd.Timestamp("2020"), np.datetime64("2020"),
+    np.datetime64("2020-01-01"), math,
 ]  # fmt: skip
 
 
 def test_different_values_have_different_keys() -> None:
     keys = [key(value) for value in ALL_DIFFERENT]
-    clashes = [
-        (ALL_DIFFERENT[i], ALL_DIFFERENT[j]) for i in range(len(keys)) for j in range(i) if keys[i] == keys[j]
-    ]
+    clashes = [(ALL_DIFFERENT[i], ALL_DIFFERENT[j]) for i in range(len(keys)) for j in range(i) if keys[i] == keys[j]]
     assert clashes == []
     assert {len(k) for k in keys} == {16}
 
