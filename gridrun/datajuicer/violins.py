@@ -1,5 +1,5 @@
 """The split violins of the robustness papers: at each noise level the standard method on the left, another on the
-right (Buechel et al., ICLR 2022, figure 2).
+right (Büchel, Faber and Muir, ICLR 2022).
 """
 
 from __future__ import annotations

@@ -88,6 +88,8 @@ def _block(table: Table, entries: Entries, fixed: dict[int, int], across: int, d
     heads = tuple(table.axes[across].labels[column] for column in columns)
     names = tuple(map(table.label, table.dependents))
     side = table.axes[down].label
+    if not any(heads):  # an axis without a name and values, put there to fill up a table
+        return Sheet(title, (), 1, (side, *(names * len(columns))), tuple(rows))
     if len(names) == 1:  # the columns are the methods, so the title says what is measured
         return Sheet((*title, *names), (), 1, (side, *heads), tuple(rows))
     return Sheet(title, heads, 1, (side, *(names * len(columns))), tuple(rows))

@@ -175,6 +175,17 @@ def test_latex_sets_the_best_of_each_row_in_bold() -> None:
     assert text.startswith(r"\resizebox{\columnwidth}")
 
 
+def test_latex_of_one_axis_has_no_empty_heads() -> None:
+    lines = latex(GRID, ["m"], ["acc", "lr"], {"acc": "Accuracy"}).splitlines()
+    assert lines[3:7] == [
+        r"m & Accuracy & lr \\",
+        r"\midrule",
+        r"x & 1.50 $\pm$ 0.71 & 0.15 $\pm$ 0.07 \\",
+        r"y & 5 & 0.10 \\",
+    ]
+    assert r"m & acc \\" in latex(GRID, ["m"], ["acc"]).splitlines()
+
+
 def test_a_visualizer_passes_its_own_options_on() -> None:
     @visualizer(dim=3)
     def draw(table, ax, twice=1):
