@@ -9,6 +9,8 @@ The names and shapes are the old ones, beneath them works gridrun's engine. What
 - Results are stored without pickle: numbers, texts, arrays, tensors, frames, and lists and dicts of these.
 - In `where`, a key that some points lack is no match; a key that all of them lack is an error.
 - `order` of a table applies to every axis, `label_dict` is left as it is, an empty place stays empty.
+- A changed evaluation is computed again; a changed training is not, and a warning names what changed.
+- `store_key` holds for plain functions too.
 - In LaTeX, places where several points meet show mean and standard deviation.
 """
 

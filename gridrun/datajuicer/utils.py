@@ -31,8 +31,9 @@ def cachable(
 ) -> Callable[[Function], Function]:
     """As gridrun.cachable, with two habits of the old engine.
 
-    Results outlive changes of the code (a warning names what changed). The function, its saver, loader and
-    checker see session ids that int() reads: old scripts take them as `-session_id=`, of type int.
+    Functions that keep their own files (trainings) outlive changes of the code, and a warning says so; pass
+    code="recompute" for the other way. Functions, savers, loaders and checkers see session ids that int() reads:
+    old scripts take them as `-session_id=`, of type int.
     """
     if saver is None and loader is not None and checker is not None:
         checker = _and_there(checker, loader)
@@ -42,12 +43,12 @@ def cachable(
         loader=loader,
         checker=checker,
         table_name=table_name,
-        **{"code": "warn", **options},
+        **{"code": "warn" if saver is None and loader is not None else "recompute", **options},
     )
 
     def with_decimal_ids(function: Function) -> Function:
-        decorated: Any = decorate(function)
-        decorated.__gridrun__.id_text = decimal
+        decorated = decorate(function)
+        decorated.__gridrun__.id_text = decimal  # type: ignore[attr-defined]
         return decorated
 
     return with_decimal_ids

@@ -167,3 +167,13 @@ def test_a_changed_training_function_keeps_its_results_and_says_so(study: Path, 
         run(changed, "train", run_mode="load")("{*}")
     assert len(trained(study)) == 1
     assert any("lsnn: 1 points reuse results of earlier code" in str(one.message) for one in said)
+
+
+def test_a_changed_evaluation_is_computed_again(study: Path, load: Load) -> None:
+    point = {"x": 1}
+    assert run(point, load("experiment_utils").nothing)("{x}") == [None]
+    page = study / "experiment_utils.py"
+    page.write_text(page.read_text().replace('CALLS.append("nothing")', "return x + 1"))
+    os.utime(page, (1, 1))
+    del sys.modules["experiment_utils"]
+    assert run(point, load("experiment_utils").nothing)("{x}") == [2]
