@@ -152,3 +152,25 @@ def test_with_everything_cached_train_takes_under_a_second_and_imports_nothing_s
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "click" in loaded
     assert loaded & {"torch", "pandas", "numpy", "joblib", "rich", "seaborn", "diskcache"} == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("gridrun tr", ["train"]),
+        ("gridrun train -exp wa", ["waves"]),
+        ("gridrun train -exp=ro", ["rocks"]),
+        ("gridrun query --format j", ["json"]),
+    ],
+)
+def test_the_shell_completes_commands_experiments_and_choices(
+    study: TinyStudy, monkeypatch: pytest.MonkeyPatch, typed: str, offered: list[str]
+) -> None:
+    monkeypatch.setenv("_GRIDRUN_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    program = "import sys; sys.argv[0] = 'gridrun'; from gridrun.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=study.folder, env=study.environment(), capture_output=True, text=True
+    )
+    assert [line.split(",")[1] for line in done.stdout.split()] == offered

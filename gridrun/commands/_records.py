@@ -16,7 +16,8 @@ from ..experiment import enter, find_root
 from ._settings import literal
 
 if TYPE_CHECKING:
-    from ..store import Record, Store
+    from ..record import Record
+    from ..store import Store
 
 where_option = click.option(
     "-where", "--where", multiple=True, metavar="KEY=VALUE",

@@ -19,6 +19,7 @@ COLOURS = {
 }  # fmt: skip
 
 Row = Mapping[str, Any]
+ID_DIGITS = 8  # of an id in a table: as many as tell results apart, as git does
 
 
 def show_rows(rows: Sequence[Row], form: str = "table", columns: Sequence[str] | None = None) -> None:
@@ -28,7 +29,7 @@ def show_rows(rows: Sequence[Row], form: str = "table", columns: Sequence[str] |
         click.echo(json.dumps([{c: plain(row.get(c)) for c in columns} for row in rows], indent=2))
     elif form == "csv":
         click.echo(as_csv(rows, columns), nl=False)
-    elif sys.stdout.isatty():
+    elif rows and sys.stdout.isatty():
         _draw(rows, columns)
     elif rows:
         click.echo(as_text(rows, columns))
@@ -74,7 +75,7 @@ def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def cell(value: Any, longest: int = 200) -> str:
+def cell(value: Any, longest: int = 1000) -> str:
     """A value in as few letters as it needs, cut if it is longer than `longest`.
 
     >>> cell(0.123456789), cell(None), cell([1, 2]), cell("two words")

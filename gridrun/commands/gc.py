@@ -6,7 +6,7 @@ import click
 
 from ._points import plural
 from ._records import select, store_of, where_option, within
-from ._screen import show_rows
+from ._screen import ID_DIGITS, show_rows
 
 EPILOG = """\b
 Examples:
@@ -32,7 +32,7 @@ def command(ctx: click.Context, table: str | None, where: tuple[str, ...], delet
     store = store_of(ctx)
     if where or table:
         records = select(store, table, where)
-        show_rows([{"id": r.id[:12], "table": r.table, "state": r.state, **r.dependencies} for r in records])
+        show_rows([{"id": r.id[:ID_DIGITS], "table": r.table, "state": r.state, **r.dependencies} for r in records])
         click.echo(f"{plural(len(records), 'result')} {'deleted' if delete else 'to delete'}")
         if delete:
             store.delete(records)

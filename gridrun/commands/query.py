@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ._records import column_of, fields, last_part, select, store_of, where_option
-from ._screen import FORMATS, plain, show_rows
+from ._screen import FORMATS, ID_DIGITS, plain, show_rows
 
 EPILOG = """\b
 Examples:
@@ -72,7 +72,7 @@ def is_plain(value: Any) -> bool:
 def readable(row: dict[str, Any]) -> dict[str, Any]:
     """The id in its first digits, the start as a local time."""
     start = datetime.fromtimestamp(row["start"]).isoformat(" ", "seconds")
-    return {**row, "id": row["id"][:12], "start": start}
+    return {**row, "id": row["id"][:ID_DIGITS], "start": start}
 
 
 def asked(keys: str, rows: Sequence[dict[str, Any]]) -> list[str]:

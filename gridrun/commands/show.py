@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ._points import plural
 from ._records import last_part, store_of
 from ._screen import plain
 
@@ -37,12 +38,20 @@ def command(ctx: click.Context, id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(plain(parts), indent=2))
         return
-    traceback = (parts.get("error") or {}).pop("traceback", "")
-    if traceback:
-        parts["traceback"] = traceback
+    shorten(parts)
     for number, (title, part) in enumerate(item for item in parts.items() if item[1] not in ({}, None)):
         click.echo("\n" * (number > 0) + click.style(title, bold=True))
         click.echo("\n".join(lines_of(part)))
+
+
+def shorten(parts: dict[str, Any]) -> None:
+    """For the eye: a traceback at the end, and the fingerprints of the code only counted."""
+    traceback = (parts.get("error") or {}).pop("traceback", "")
+    if traceback:
+        parts["traceback"] = traceback
+    code = parts["circumstances"].pop("parts", {})
+    if code:
+        parts["circumstances"]["code"] += f", of {plural(len(code), 'part')} (--json names them)"
 
 
 def describe(record: Any) -> dict[str, Any]:

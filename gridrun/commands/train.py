@@ -10,7 +10,7 @@ import click
 
 from ..experiment import load, overridden
 from ._points import count, different_settings, in_words, is_done
-from ._screen import cell, coloured, show_rows
+from ._screen import ID_DIGITS, cell, coloured, show_rows
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int |
         rows = [
             {
                 "state": state.state,
-                "id": state.id[:12],
+                "id": state.id[:ID_DIGITS],
                 **{key: point.get(key) for key in apart},
                 "why": state.detail,
             }
@@ -117,7 +117,7 @@ def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: 
         apart = different_settings(grid) if open_points else []
         for point, state in open_points[:limit]:
             settings = " ".join(f"{key}={cell(point.get(key), 40)}" for key in apart)
-            words = [coloured(state.state), state.id[:12], settings and f"{settings}:", state.detail]
+            words = [coloured(state.state), state.id[:ID_DIGITS], settings and f"{settings}:", state.detail]
             click.echo(f"  {' '.join(word for word in words if word)}", err=True)
         if len(open_points) > limit:
             click.echo(f"  ... and {len(open_points) - limit} more: --dry-run --all lists them", err=True)
