@@ -15,8 +15,9 @@ from .errors import CodeChanged, DamagedFile
 from .fingerprint import changed_parts
 from .hashing import digest
 from .keying import Keying
+from .record import session_id, session_of
 from .segments import FAILURE, RESULT, ROW, Frame, Row
-from .store import Store, session_id, session_of
+from .store import Store
 
 MISS = object()
 QUICK_ROW = struct.Struct("<16xI4xIII").unpack_from  # context, kind, and where the value is

@@ -32,7 +32,7 @@ def pickle_saver(session_id: str, table: str, cache_dir: str, value: Any) -> Non
     """Keep a result that no safe format holds, as a pickle; reading it back needs GRIDRUN_ALLOW_PICKLE=1."""
     import pickle
 
-    from .store import write_whole
+    from .files import write_whole
 
     folder = Path(cache_dir) / "runs" / session_id
     folder.mkdir(parents=True, exist_ok=True)

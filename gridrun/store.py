@@ -17,26 +17,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from .claims import Claim, Claims
-from .codec import Blob, decode_result, outline_result
 from .errors import DamagedFile, GridrunError, MissingKey, StoreError, TableClash
-from .hashing import digest
+from .files import file_safe, make_folder, read_into, write_whole
 from .machine import random_name, this_owner
+from .record import Record
 from .segments import (
     DELETION,
-    FAILURE,
     RESULT,
     Damage,
     Frame,
@@ -45,118 +42,16 @@ from .segments import (
     SegmentReader,
     SegmentWriter,
     disk_error,
-    share_with_group,
 )
 from .study import default_store
+from .tree_writer import Blob
 
 if TYPE_CHECKING:
     from . import upkeep
 
 FORMAT = 1
-EXTERNAL = b"x"  # the payload of a result that a custom saver keeps
 Place = tuple[Frame, int]
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One stored result or failure, with how it was obtained."""
-
-    store: Store
-    key: bytes
-    frame: Frame
-    row: Row
-
-    @functools.cached_property
-    def context(self) -> dict[str, Any]:
-        return dict(json.loads(self.frame.contexts[self.row.context]))
-
-    @functools.cached_property
-    def _meta(self) -> dict[str, Any]:
-        try:
-            raw = self.frame.meta(self.row)
-        except DamagedFile:  # the result itself is whole; doctor names the damage
-            return {}
-        return dict(json.loads(raw)) if raw else {}
-
-    @property
-    def id(self) -> str:
-        return session_of(self.frame, self.row)
-
-    @property
-    def table(self) -> str:
-        return str(self.context.get("table", ""))
-
-    @property
-    def function(self) -> str:
-        return str(self.context.get("function", ""))
-
-    @property
-    def state(self) -> str:
-        return "failed" if self.row.kind == FAILURE else "done"
-
-    @property
-    def generation(self) -> int:
-        return self.row.generation
-
-    @property
-    def dependencies(self) -> dict[str, Any]:
-        return dict(self._meta.get("dependencies", {}))
-
-    @property
-    def start(self) -> float:
-        return float(self._meta.get("start", self.row.stamp))
-
-    @property
-    def seconds(self) -> float:
-        return float(self._meta.get("seconds", 0.0))
-
-    @property
-    def peak_mb(self) -> float:
-        return float(self._meta.get("peak_mb", 0.0))
-
-    @property
-    def error(self) -> dict[str, str] | None:
-        """type, message and traceback of a failure; None for a result."""
-        return json.loads(self.payload) if self.row.kind == FAILURE else None
-
-    @property
-    def payload(self) -> bytes:
-        return self.frame.value(self.row)
-
-    @property
-    def folder(self) -> Path:
-        return self.store.run_folder(self.id)
-
-    def outline(self) -> Any:
-        """The result with every array, tensor and frame as a short text: quick, whatever its size."""
-        if self.row.kind == FAILURE or self.payload == EXTERNAL:
-            return None
-        return outline_result(self.payload, self.store.read_blob)
-
-    def value(self) -> Any:
-        """The result itself. Raises StoreError for a failure, a damaged file, or what a custom saver keeps."""
-        if self.row.kind == FAILURE:
-            raise StoreError(f"{self.id} failed: {(self.error or {}).get('message')}")
-        if self.payload == EXTERNAL:
-            raise StoreError(f"{self.id} is kept by the saver of {self.function}; run(..., run_mode='load') reads it")
-        return decode_result(self.payload, self.store.read_blob)
-
-
-def session_id(key: bytes, code: bytes, generation: int) -> str:
-    """The id of a result: 32 hex digits for its key, the code that computed it, and its generation."""
-    return digest(b"gridrun session 1\n" + key + code + generation.to_bytes(4, "big")).hex()
-
-
-def session_of(frame: Frame, row: Row) -> str:
-    """The id of a stored row."""
-    return session_id(row.key, code_of(frame.contexts[row.context]), row.generation)
-
-
-@functools.lru_cache(maxsize=4096)
-def code_of(context: bytes) -> bytes:
-    """The fingerprint of the code that computed the results of a context."""
-    return bytes.fromhex(json.loads(context).get("code", ""))
 
 
 class Store:
@@ -271,7 +166,7 @@ class Store:
         try:
             raw = bytearray(path.stat().st_size)
             with open(path, "rb", buffering=0) as file:
-                _read_into(file, raw)
+                read_into(file, raw)
         except OSError as error:
             raise DamagedFile(f"{path} cannot be read: {error.strerror}") from error
         if xxhash.xxh3_128_hexdigest(raw) != name.partition(".")[0]:
@@ -421,62 +316,6 @@ class Store:
     def live_claims(self) -> list[Claim]:
         """What is being computed now, by processes that are alive as far as this machine can tell."""
         return self.claims.snapshot()
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, group-writable where the folder above is."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    if path.parent.stat().st_mode & 0o020:
-        with contextlib.suppress(OSError):
-            path.chmod(path.stat().st_mode | 0o070)
-
-
-def _read_into(file: Any, buffer: bytearray) -> None:
-    view = memoryview(buffer)
-    while view.nbytes:
-        n = file.readinto(view)
-        if not n:
-            return
-        view = view[n:]
-
-
-def file_safe(name: str) -> str:
-    """A name as a part of a path, different names giving different parts.
-
-    >>> file_safe("a/b c")
-    'a%2fb%20c'
-    """
-    safe = "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):x}" for c in name)
-    return safe if safe.strip(".") else f"%{safe}"
-
-
-def write_whole(path: Path, *pieces: Any, durable: bool = True, exclusive: bool = False) -> None:
-    """Write a file so that it is either whole or absent: aside, then renamed (or linked, if it must be new)."""
-    aside = path.with_name(f".{path.name}.{random_name()}.part")
-    try:
-        with open(aside, "xb", buffering=0) as file:
-            for piece in pieces:
-                view = memoryview(piece)
-                view = view.cast("B") if view.nbytes else view
-                while view.nbytes:
-                    view = view[file.write(view) :]
-            share_with_group(file.fileno(), path.parent)
-            if durable:
-                os.fsync(file.fileno())
-        if exclusive:
-            os.link(aside, path)
-        else:
-            os.replace(aside, path)
-    except OSError as error:
-        if isinstance(error, FileExistsError):
-            raise
-        raise disk_error(error, path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
 
 
 _OPEN: dict[tuple[int, str], Store] = {}

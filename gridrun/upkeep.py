@@ -14,9 +14,11 @@ import xxhash
 
 from .codec import files_of
 from .errors import DamagedFile, StoreError
+from .files import file_safe
 from .machine import host_name, process_start, random_name
+from .record import code_of, session_of
 from .segments import DELETION, RESULT, ROW, Damage, Frame, NewRecord, Row, SegmentReader, SegmentWriter
-from .store import Store, code_of, file_safe, session_of
+from .store import Store
 
 YOUNG_S = 3600.0  # files younger than this may belong to a result that is being written
 PACKED_ROWS = 1024

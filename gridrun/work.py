@@ -14,9 +14,10 @@ from .codec import encode_result
 from .errors import GridrunError, UnstorableResult
 from .outcome import Failed
 from .provenance import peak_memory_mb
+from .record import EXTERNAL
 from .segments import FAILURE, RESULT, NewRecord
 from .session import CURRENT, Session
-from .store import EXTERNAL, Store, open_store
+from .store import Store, open_store
 
 FLUSH_S = 1.0
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import xxhash
 
-from ..store import write_whole
+from ..files import write_whole
 
 WEIGHTS, METRICS, LOG, COMPLETED = "weights.safetensors", "metrics.json", "log.jsonl", "completed"
 
