@@ -106,10 +106,10 @@ class Architecture:
         point = {**copy.deepcopy(dict(self.defaults)), **settings}
         return {**point, "architecture": self.name, "train": trainer(self.name, keyed)}
 
-    def keys(self) -> list[tuple[str, Any, str]]:
+    def settings(self) -> list[tuple[str, Any, str]]:
         """(key, default, what it means) of every setting.
 
-        >>> next(row for row in cnn.keys() if row[0] == "batch_size")
+        >>> next(row for row in cnn.settings() if row[0] == "batch_size")
         ('batch_size', 100, 'Images in a training step.')
         """
         return [(key, default, HELP[key]) for key, default in self.defaults.items()]

@@ -48,33 +48,44 @@ def encode_result(value: Any, name: str = "the result") -> Payload:
 
 
 def decode_result(data: bytes, read_file: ReadFile) -> Any:
-    """The value of a payload; `read_file` gives the verified bytes of a blob by its name."""
-    tag = data[:1]
-    plain = READERS.get(tag)
-    if plain:
-        return plain(data)
-    if tag != b"J":
-        raise StoreError(f"a result of unknown format {tag!r}; a newer gridrun may have written it")
+    """The value of a payload; `read_file` gives the verified bytes of a blob by its name.
+
+    Raises StoreError for bytes that this gridrun does not write.
+    """
+    try:
+        plain = READERS.get(data[:1])
+        if plain:
+            return plain(data)
+        if data[:1] != b"J":
+            raise StoreError(f"a result of unknown format {data[:1]!r}; a newer gridrun may have written it")
+        tree, small = _parts(data)
+        return TreeReader(small, read_file).value(tree)
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # whatever a forged or foreign payload makes a format's reader say
+        kind = type(error).__name__
+        raise StoreError(f"a stored result cannot be read ({kind}: {error}); run_mode='force' replaces it") from error
+
+
+def _parts(data: bytes) -> tuple[Any, bytes]:
+    """The JSON tree of a payload "J", and the small binary parts that follow it."""
     (length,) = struct.unpack_from("<I", data, 1)
-    reader = TreeReader(data[5 + length :], read_file)
-    return reader.value(json.loads(data[5 : 5 + length]))
+    return json.loads(data[5 : 5 + length]), data[5 + length :]
 
 
 def outline_result(data: bytes, read_file: ReadFile) -> Any:
     """The value of a payload with every array, tensor and frame as a short text; reads no large file but JSON."""
     if data[:1] != b"J":
         return decode_result(data, read_file)
-    (length,) = struct.unpack_from("<I", data, 1)
-    return OutlineReader(b"", read_file).value(json.loads(data[5 : 5 + length]))
+    return OutlineReader(b"", read_file).value(_parts(data)[0])
 
 
 def files_of(data: bytes, read_file: ReadFile) -> list[str]:
     """Names of the files that a payload needs."""
     if data[:1] != b"J":
         return []
-    (length,) = struct.unpack_from("<I", data, 1)
     names: list[str] = []
-    pending: list[Any] = [json.loads(data[5 : 5 + length])]
+    pending: list[Any] = [_parts(data)[0]]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):

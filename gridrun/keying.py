@@ -70,11 +70,13 @@ class Keying:
             filled = str(format_template(argument, key)) if has_template(key) else key
             if filled in argument:
                 return filled, get(argument, filled)
+            if _is_index(filled) and int(filled) in argument:
+                return filled, argument[int(filled)]
             raise MissingKey(
                 f"{self.cached.table} depends on {label!r}, but its argument has no key {filled!r}; "
                 f"{nearest(filled, argument)}"
             )
-        if key.lstrip("-").isdigit() and hasattr(argument, "__getitem__"):
+        if _is_index(key) and hasattr(argument, "__getitem__"):
             try:
                 return key, argument[int(key)]
             except LookupError:
@@ -103,6 +105,10 @@ class Keying:
             filled, value = self._part(label, self.argument(name, values), key)
             out[f"{name}:{filled}"] = value
         return {name: v if type(v) in AS_THEY_ARE else describe(v) for name, v in out.items()}
+
+
+def _is_index(key: str) -> bool:
+    return key.removeprefix("-").isdigit()
 
 
 def _encode(value: Any, name: str) -> bytes:

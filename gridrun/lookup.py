@@ -16,7 +16,7 @@ from .fingerprint import changed_parts
 from .hashing import digest
 from .keying import Keying
 from .record import session_id, session_of
-from .segments import FAILURE, RESULT, ROW, Frame, Row
+from .segments import FAILURE, RESULT, ROW, STARTED, Frame, Row
 from .store import Store
 
 MISS = object()
@@ -26,11 +26,11 @@ QUICK_READERS = {tag[0]: reader for tag, reader in READERS.items()}
 
 @dataclass(frozen=True)
 class Found:
-    """A result of the store, by its record; `frame` is None for files that the function keeps by itself."""
+    """A result of the store, by its record."""
 
     id: str
-    frame: Frame | None
-    row: Row | None
+    frame: Frame
+    row: Row
     changes: tuple[str, ...] = ()  # of the code since it was stored
 
 
@@ -92,7 +92,10 @@ class Lookup:
                 payload = frame.values[start:end]
                 reader = QUICK_READERS.get(payload[0]) if payload else None
                 if reader is not None:
-                    return reader(payload)
+                    try:
+                        return reader(payload)
+                    except (ValueError, struct.error):
+                        return MISS  # no bytes of ours: the long way says so
         return MISS
 
     def _is_usable(self, context: bytes) -> bool:
@@ -101,7 +104,8 @@ class Lookup:
 
     def find(self, key: bytes, keying: Keying, values: Sequence[Any]) -> Found | None:
         """The result that holds for a key: the newest generation, and in it the first record that is whole."""
-        results = [(f, r, self._verdict(f.contexts[r.context])) for f, r in self.store.rows(key) if r.kind == RESULT]
+        kinds = (RESULT, STARTED) if self.cached.keeps_own_files else (RESULT,)
+        results = [(f, r, self._verdict(f.contexts[r.context])) for f, r in self.store.rows(key) if r.kind in kinds]
         holding = [found for found in results if self._holds(found[2], keying, values)]
         if not holding:
             if results and self.cached.code == "error":
@@ -109,7 +113,7 @@ class Lookup:
                     f"{self.cached.table} changed since its results were stored ({_changes(results[0][2].changes)}); "
                     "restore it, or set cachable(code='recompute')"
                 )
-            return self._own_files(key)
+            return None
         holding.sort(key=lambda found: not found[2].current)  # the present code first, then the newest generation
         _, newest, best = holding[0]
         for frame, row, verdict in holding:
@@ -124,13 +128,16 @@ class Lookup:
 
     def load(self, found: Found) -> Any:
         """The value of a result. Raises DamagedFile if its file is not what was written."""
-        cached = self.cached
-        if cached.is_custom:
-            if cached.loader is None:
-                return None
-            return cached.loader(cached.id_text(found.id), cached.table, self.cache_dir)
-        assert found.frame is not None and found.row is not None
+        if self.cached.is_custom:
+            return self.load_custom(found.id)
         return decode_result(found.frame.value(found.row), self.store.read_blob)
+
+    def load_custom(self, session: str) -> Any:
+        """What the function's own loader gives; None if it has none."""
+        cached = self.cached
+        if cached.loader is None:
+            return None
+        return cached.loader(cached.id_text(session), cached.table, self.cache_dir)
 
     def failure(self, key: bytes) -> tuple[str, str]:
         """The id of the last attempt at a key that failed, and why it did; two empty texts if none did."""
@@ -179,21 +186,13 @@ class Lookup:
         cached = self.cached
         if cached.checker is not None:
             return bool(cached.checker(cached.id_text(found.id), cached.table, self.cache_dir))
-        if cached.is_custom or found.frame is None or found.row is None:
+        if cached.is_custom:
             return True
         try:
             names = files_of(found.frame.value(found.row), self.store.read_blob)
         except DamagedFile:
             return False
         return all(self.store.blob_path(name).exists() for name in names)
-
-    def _own_files(self, key: bytes) -> Found | None:
-        """A result that a function keeps by itself and whose checker calls it whole, record or not."""
-        cached = self.cached
-        if not cached.keeps_own_files or cached.checker is None:
-            return None
-        found = Found(self.new_session(key, self.next_generation(key)), None, None)
-        return found if self._is_whole(found) else None
 
     def next_generation(self, key: bytes, force: bool = False) -> int:
         """The generation of a new result: the newest again (its file is damaged), or the one after, if forced."""

@@ -32,7 +32,7 @@ SUM = struct.Struct("<Q")
 ROW = struct.Struct("<16sIIIIIIId")
 KEYS = struct.Struct(f"<16s{ROW.size - 16}x")
 HEAD_SIZE = HEADER.size + SUM.size
-RESULT, FAILURE, DELETION = 0, 1, 2
+RESULT, FAILURE, DELETION, STARTED = 0, 1, 2, 3  # kinds of records
 checksum = xxhash.xxh3_64_intdigest
 
 

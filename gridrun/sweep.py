@@ -17,7 +17,7 @@ from .arguments import Shape
 from .errors import DamagedFile, GridrunError, NotComputed, UsageError
 from .grid import AnyGrid, points
 from .hashing import SessionId
-from .lookup import MISS, Found, Lookup
+from .lookup import MISS, Lookup
 from .outcome import Failed, GridrunWarning, PointState
 from .plan import Plan, cached_of, plan_for
 from .store import Store
@@ -250,7 +250,7 @@ class Sweep:
         if lookup is None or not self.options.load:
             return outcome.value
         if lookup.cached.keeps_own_files:
-            return lookup.load(Found(job.session, None, None)) if outcome.stored else None
+            return lookup.load_custom(job.session) if outcome.stored else None
         if outcome.value is None and self.options.n_threads > 1 and self.options.backend == "processes":
             return self._reload(lookup, job)
         return outcome.value

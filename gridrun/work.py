@@ -15,7 +15,7 @@ from .errors import GridrunError, UnstorableResult
 from .outcome import Failed
 from .provenance import peak_memory_mb
 from .record import EXTERNAL
-from .segments import FAILURE, RESULT, NewRecord
+from .segments import FAILURE, RESULT, STARTED, NewRecord
 from .session import CURRENT, Session
 from .store import Store, open_store
 
@@ -136,6 +136,7 @@ def _save(
         if cached.saver is not None:
             cached.saver(session, cached.table, where, value)
         if cached.checker is not None and not cached.checker(session, cached.table, where):
+            _put(job, store, context, STARTED, b"", [], start, seconds)  # it may be whole later
             return False
         payload, blobs = EXTERNAL, []
     else:

@@ -15,8 +15,9 @@ from typing import Any
 import programs
 import pytest
 
-from gridrun import fingerprint as fp
-from gridrun.fingerprint import Fingerprint, changed_parts, fingerprint, identity
+from gridrun import sources
+from gridrun.fingerprint import Fingerprint, changed_parts, fingerprint
+from gridrun.identity import identity
 
 Taker = Callable[..., Fingerprint]
 
@@ -68,7 +69,7 @@ def take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Taker]:
         for name, source in {"page": page, "helpers": helpers, **others}.items():
             programs.write(folder / f"{name.replace('.', '/')}.py", source)
             sys.modules.pop(name, None)
-        fp._find.cache_clear()
+        sources.find_file.cache_clear()
         importlib.invalidate_caches()
         with monkeypatch.context() as patch:
             patch.syspath_prepend(str(folder))
@@ -78,7 +79,7 @@ def take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Taker]:
     for name in set(sys.modules) - before:
         if name.split(".")[0] in ("page", "helpers", "heavy", "pack"):
             del sys.modules[name]
-    fp._find.cache_clear()
+    sources.find_file.cache_clear()
 
 
 def changed(source: str, old: str, new: str) -> str:

@@ -51,8 +51,8 @@ def worst_case_accuracy(
     from . import settings
 
     with settings.reproducible(model), settings.mendable():
-        start = 0.001 if attack_size else 0.0
-        attack = ParameterAttack(attack_size, initial_std_mismatch=start, n_attack_steps=steps, boundary_loss=loss)
+        start, n_steps = (0.001, steps) if attack_size else (0.0, 0)
+        attack = ParameterAttack(attack_size, 0.0, start, n_attack_steps=n_steps, boundary_loss=loss)
         images, labels = settings.splits(model).test
         network, seeds = settings.trained(model), range(noise_seed, noise_seed + n_starts)
         return min(attacked_accuracy(network, images, labels, attack, seed) for seed in seeds)

@@ -124,14 +124,18 @@ def trained(point: Point) -> nn.Module:
 
 @contextmanager
 def reproducible(point: Point) -> Iterator[None]:
-    """Torch with as many threads as the point says (sums in another order differ in the last bit), then as before."""
+    """Torch with as many threads as the point says (sums in another order differ in the last bit), then as before.
+
+    The number is one of the calling thread: points that are computed side by side do not disturb each other.
+    """
     import torch
 
-    before, cudnn = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    torch.set_num_threads(get(point, "torch_threads"))
-    torch.backends.cudnn.deterministic = True
+    cudnn = torch.backends.cudnn
+    before, deterministic = torch.get_num_threads(), cudnn.deterministic
     try:
+        torch.set_num_threads(get(point, "torch_threads"))
+        cudnn.deterministic = True
         yield
     finally:
         torch.set_num_threads(before)
-        torch.backends.cudnn.deterministic = cudnn
+        cudnn.deterministic = deterministic

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,16 @@ def trainer(architecture: str, keys: Sequence[str]) -> Callable[[Mapping[str, An
     """
     dependencies = [f"model:{key}" for key in keys]
     decorate = cachable(dependencies, loader=load, checker=check, table_name=architecture, code="warn")
-    return decorate(_copy(train))
+    own = types.FunctionType(train.__code__, train.__globals__, f"train_{architecture}")
+    own.__doc__, own.__module__, own.__qualname__ = train.__doc__, __name__, own.__name__
+    return decorate(own)
 
 
-def _copy(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of its own for each architecture, so that no decoration touches `train` itself."""
-    import types
+def __getattr__(name: str) -> Any:
+    """`train_cnn` and the like, so that other processes find the function of an architecture by its name."""
+    if name.startswith("train_"):
+        from ..architectures import ARCHITECTURES
 
-    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__)
-    return functools.update_wrapper(copy, function)
+        if architecture := ARCHITECTURES.get(name.removeprefix("train_")):
+            return architecture.make()["train"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
