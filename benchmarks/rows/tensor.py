@@ -1,0 +1,71 @@
+"""An argument of 100 MB that is itself a stored result: a model handed on to its evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import tools
+from ..clock import typical
+from ..row import Measured, Row
+from .array import OWN_KEY, N
+from .points import refuse_when_cached
+
+
+def weights(seed: int) -> Any:
+    """A large tensor."""
+    refuse_when_cached()
+    import torch
+
+    return torch.arange(seed, seed + N, dtype=torch.float32)
+
+
+def norm(x: Any) -> float:
+    """Of a large tensor."""
+    refuse_when_cached()
+    return float(x.norm())
+
+
+def prepare(tool: str, folder: Path) -> None:
+    module = tools.load(tool)
+    loaded = _stored(module, folder)
+    module.keep(norm, folder / "norm")([{"x": loaded}])
+
+
+def _stored(module: Any, folder: Path) -> Any:
+    folder.joinpath("norm").mkdir(exist_ok=True)
+    return module.keep(weights, folder / "weights")([{"seed": 1}])[0]
+
+
+def measure(tool: str, folder: Path) -> Measured:
+    module = tools.load(tool)
+    loaded = _stored(module, folder)
+    many = module.keep(norm, folder / "norm")
+    many([{"x": loaded}])
+    took = typical(lambda: many([{"x": loaded}]))
+    equal = _answers(many, loaded.reshape(2, -1).clone().reshape(-1))
+    return {"value": took * 1e6, "equal": equal, "note": "" if equal else "equal tensors differ"}
+
+
+def _answers(many: Any, tensor: Any) -> bool:
+    """Whether the result is found for an equal tensor that was made elsewhere."""
+    try:
+        many([{"x": tensor}])
+    except RuntimeError:
+        return False
+    return True
+
+
+ROWS = [
+    Row(
+        "tensor",
+        "the same as a tensor that came from the store; equal tensors, equal keys",
+        "µs",
+        "under 50 µs",
+        lambda m: m["value"] < 50 and m["equal"],
+        measure,
+        prepare,
+        peers=("joblib", "diskcache", "cachier"),
+        absent=OWN_KEY,
+    )
+]
