@@ -47,5 +47,5 @@ def load(name: str, data_dir: str | Path | None = None, validation_fraction: flo
     looked for, in torchvision's layout. `validation_fraction` of the training images, 0 to below 1, is set
     aside for validation.
     """
-    module = importlib.import_module(f".{about(name).module}", __package__)
+    module = importlib.import_module(f"gridrun.data.{about(name).module}")
     return module.load(data_dir, validation_fraction)

@@ -1,0 +1,53 @@
+"""Evaluation tasks: cached by the trained network's id, equal to the science called by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gridrun import MissingKey, run, split
+from gridrun.architectures import digits_cnn
+from gridrun.data import load
+from gridrun.faults.mismatch import accuracy_under_mismatch
+from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
+from gridrun.tasks.settings import trained
+
+POINT = digits_cnn.make(n_epochs=[6, 1], learning_rate=[5e-3, 1e-3], channels=[4, 4], hidden=[16], beta_robustness=0.0)
+IMAGES, LABELS = load("digits").test
+
+
+@pytest.fixture
+def point() -> dict:
+    return run([POINT], "train", store_key="*")("{*}")[0]
+
+
+def test_mismatch_is_that_of_the_science(point: dict) -> None:
+    grid = split([point], "level", [0.0, 0.5])
+    clean, noisy = run(grid, mismatch_accuracy)("{*}", "{level}", 4)
+    assert clean.tolist() == [point["test_accuracy"]]
+    assert np.array_equal(noisy, accuracy_under_mismatch(trained(point), IMAGES, LABELS, 0.5, 4))
+    again = run(grid, mismatch_accuracy, run_mode="load")("{*}", "{level}", 4)
+    assert np.array_equal(again[1], noisy)
+
+
+def test_results_hang_on_the_trained_network_and_on_each_argument(point: dict) -> None:
+    (other,) = run([{**POINT, "seed": 1}], "train", store_key="*")("{*}")
+
+    def key(model: dict, *arguments: object) -> str:
+        (found,) = run([model], mismatch_accuracy, store_key="accuracy")("{*}", *arguments)
+        return found["mismatch_accuracy_session_id"]
+
+    calls = [(point, 0.1, 2), (other, 0.1, 2), (point, 0.2, 2), (point, 0.1, 3), (point, 0.1, 2, 1)]
+    assert len({key(*call) for call in calls}) == 5
+    assert key(point, 0.1, 2) == key(point, 0.1, 2, 0)
+
+
+def test_the_worst_case_is_worse_with_size_and_not_better_with_more_starts(point: dict) -> None:
+    found = [worst_case_accuracy(point, size, steps=3) for size in (0.0, 0.1, 0.4)]
+    assert found[0] == point["test_accuracy"] > found[1] > found[2]
+    assert worst_case_accuracy(point, 0.1, steps=3, n_starts=3) <= found[1]
+
+
+def test_an_untrained_point_says_what_to_do() -> None:
+    with pytest.raises(MissingKey, match="train it first"):
+        mismatch_accuracy(POINT, 0.1)
