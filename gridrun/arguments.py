@@ -19,6 +19,7 @@ class Arguments:
         self.items = [*args, *kwargs.values()]
         self.keys = [_plain_key(item) for item in self.items]
         self.is_plain = all(self.keys)
+        self.sources = [key or ("*" if item == "{*}" else "") for key, item in zip(self.keys, self.items)]
         self.sees_point = any(has_template(i) and not _plain_key(i) for i in self.items if isinstance(i, str))
 
     def fill(self, point: Mapping[str, Any]) -> tuple[Shape, list[Any]]:

@@ -6,6 +6,7 @@ proportional to the number of points.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,8 @@ def matches(listed: Sequence[Mapping[str, Any]], where: Mapping[str, Any] | None
     if not where or not listed:
         return [True] * len(listed)
     _check_known(where, listed)
-    return [all(key in p and _fits(_value(p, key), wanted) for key, wanted in where.items()) for p in listed]
+    tests = [(key, _test(wanted)) for key, wanted in where.items()]
+    return [all(key in p and fits(_value(p, key)) for key, fits in tests) for p in listed]
 
 
 def _check_known(keys: Iterable[str], listed: Sequence[Mapping[str, Any]]) -> None:
@@ -195,12 +197,35 @@ def _value(point: Mapping[str, Any], key: str) -> Any:
     return resolve(value, point, (key,)) if isinstance(value, str) and has_template(value) else value
 
 
-def _fits(value: Any, wanted: Any) -> bool:
-    if equal(value, wanted):
-        return True
+def _test(wanted: Any) -> Callable[[Any], bool]:
+    """The predicate of one `where` value, prepared so that each point costs the same whatever its length."""
     if isinstance(wanted, (list, tuple, set, frozenset, range)):
-        return any(equal(value, one) for one in wanted)
-    return bool(wanted(value)) if callable(wanted) else False
+        quick, others = _by_hash(wanted)
+
+        def is_among(value: Any) -> bool:
+            with contextlib.suppress(TypeError):  # a value that cannot be hashed
+                if value in quick:
+                    return True
+            return equal(value, wanted) or any(equal(value, one) for one in others)
+
+        return is_among
+    if callable(wanted):
+        return lambda value: equal(value, wanted) or bool(wanted(value))
+    return lambda value: equal(value, wanted)
+
+
+def _by_hash(values: Iterable[Any]) -> tuple[frozenset[Any], list[Any]]:
+    """The values that can be looked up by hash, and those that must be compared one by one."""
+    quick, others = set(), []
+    for value in values:
+        try:
+            quick.add(value)
+        except TypeError:
+            others.append(value)
+            continue
+        if value != value:
+            others.append(value)  # NaN equals NaN here
+    return frozenset(quick), others
 
 
 def equal(one: Any, other: Any) -> bool:

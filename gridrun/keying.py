@@ -61,7 +61,7 @@ class Keying:
             if value is NOTHING or type(value) is str and has_template(value):
                 key, value = self._part(dependency, argument, key)
                 dependency = f"{name}:{key}"
-            pieces += (_part_label(dependency), _encode(value, dependency))
+            pieces += (part_label(dependency), _encode(value, dependency))
         return hashing.digest(b"".join(pieces))
 
     def _part(self, label: str, argument: Any, key: str) -> tuple[str, Any]:
@@ -121,7 +121,8 @@ def _encode(value: Any, name: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=65536)
-def _part_label(label: str) -> bytes:
+def part_label(label: str) -> bytes:
+    """What stands before the value of a dependency `name:key` in a key."""
     return b"k" + hashing.encode_value(label)
 
 

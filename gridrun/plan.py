@@ -8,7 +8,7 @@ from typing import Any
 from . import hashing
 from .arguments import Arguments, ByName, Shape
 from .cache import Cached
-from .keying import Keying
+from .keying import Keying, part_label
 from .lookup import MISS, Lookup
 from .store import open_store
 from .template import has_template
@@ -37,8 +37,8 @@ class Plan:
         """Look results up there."""
         self.lookup = lookup
         lookup.store.check_table(lookup.cached.table, lookup.cached.identity)
-        if isinstance(self.filler, Arguments) and self.filler.is_plain:
-            self.quick_key = _quick_key(self.keying(self.filler.shape), self.filler.keys)
+        if isinstance(self.filler, Arguments) and all(self.filler.sources):
+            self.quick_key = _quick_key(self.keying(self.filler.shape), self.filler.sources)
         return self
 
     def quick_keys(self, listed: Sequence[Any]) -> list[bytes | None]:
@@ -79,32 +79,46 @@ def plan_for(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
     return plan
 
 
-def _quick_key(keying: Keying, keys: Sequence[str]) -> Callable[[Any], bytes | None] | None:
-    """point -> key, for arguments that are plain "{name}" and dependencies that are whole parameters.
+def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes | None] | None:
+    """point -> key, for arguments that are plain "{name}" or "{*}", and no dependency with a template in its key.
 
-    It gives None for a point that needs the long way: a missing key, a template, a value of unusual type.
+    It gives None for a point that needs the long way: a missing key, a template, a value of unusual type. The function
+    itself is None where every point needs it.
     """
-    if keying.parts or not all(isinstance(slot, int) for slot in keying.slots.values()):
+    slots = keying.slots
+    if not all(isinstance(slot, int) for slot in slots.values()):
         return None
-    given = [recipe for recipe in keying.recipes if recipe[1] in keying.slots]
-    slots = [(keys[keying.slots[name]], label, default) for label, name, default in given]
-    if any(name not in keying.slots and not default for _, name, default in keying.recipes):
+    recipes = [(name, label, default) for label, name, default in keying.recipes]
+    if any(name not in slots and not default or sources[slots.get(name, 0)] == "*" for name, _, default in recipes):
         return None
+    if any(name not in slots or has_template(key) for _, name, key in keying.parts):
+        return None
+    wholes = [(sources[slots[name]], label, default) for name, label, default in recipes if name in slots]
+    parts = [(sources[slots[name]], key, part_label(label)) for label, name, key in keying.parts]
     encoder_of, prefix, digest = hashing.ENCODERS.get, keying.cached.prefix, hashing.digest
 
     def key_of(point: Any) -> bytes | None:
         pieces = [prefix]
+        add = pieces.append
         try:
-            for key, label, default in slots:
-                value = point[key]
-                encoder = encoder_of(type(value))
+            for source, label, default in wholes:
+                value = point[source]
+                encoder = encoder_of(value.__class__)
                 if encoder is None or value.__class__ is str and has_template(value):
                     return None
                 encoded = encoder(value)
                 if encoded != default:
-                    pieces.append(label)
-                    pieces.append(encoded)
-        except (KeyError, hashing.Unencodable, RecursionError):
+                    add(label)
+                    add(encoded)
+            for source, key, label in parts:
+                argument = point if source == "*" else point[source]
+                value = argument[key]
+                encoder = encoder_of(value.__class__)
+                if encoder is None or argument.__class__ is not dict or value.__class__ is str and has_template(value):
+                    return None
+                add(label)
+                add(encoder(value))
+        except (KeyError, TypeError, hashing.Unencodable, RecursionError):
             return None
         return digest(b"".join(pieces))
 

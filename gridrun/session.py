@@ -22,8 +22,10 @@ class Session(NamedTuple):
         """sessions/runs/<id>, made on first use."""
         from pathlib import Path
 
+        from .files import make_folder
+
         folder = Path(os.path.join(self.cache_dir, "runs", self.id))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return folder
 
 

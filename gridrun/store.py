@@ -69,6 +69,7 @@ class Store:
         self._writer: SegmentWriter | None = None
         self._pending: list[NewRecord] = []
         self._mutex = threading.RLock()
+        self._prepared = False
         self._check_format()
         self.refresh()
 
@@ -193,6 +194,7 @@ class Store:
     # ------------------------------------------------------------------------------------------------------ writing
     def check_writable(self) -> None:
         """Raise StoreError, before anything is computed, if results could not be kept."""
+        self._prepared = self._prepared and os.path.isdir(self.path / "segments")
         try:
             self._prepare()
         except OSError as error:
@@ -234,11 +236,14 @@ class Store:
         return self._writer
 
     def _prepare(self) -> None:
+        if self._prepared:
+            return
         for name in ("segments", "objects", "runs", "tables", "claims"):
             make_folder(self.path / name)
         note = self.path / "format.json"
         if not note.exists():
             write_whole(note, json.dumps({"format": FORMAT, "by": "gridrun"}).encode(), durable=False)
+        self._prepared = True
 
     def _write_blob(self, blob: Blob) -> None:
         self._prepare()

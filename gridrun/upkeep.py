@@ -85,11 +85,12 @@ def collect(store: Store, dry_run: bool = True) -> list[Removal]:
     kept, removals = _sort_segments(store)
     needed = _needed_files(store)
     for path in _files(store.path / "objects", ""):
-        if path.name not in needed and _is_old(path):
+        if path.name not in needed and not path.name.startswith(".") and _is_old(path):
             removals.append(Removal(str(path), path.stat().st_size, "no result needs it"))
     sessions = {session_of(frame, row) for key in list(store.index) for frame, row in store.rows(key)}
-    for folder in _folders(store.path / "runs"):
-        if folder.name not in sessions and len(folder.name) == 32 and _is_old(folder):
+    idle = not store.live_claims()  # a run that is going on has no result yet
+    for folder in _folders(store.path / "runs") if idle else ():
+        if folder.name not in sessions and len(folder.name) == 32 and all(map(_is_old, [folder, *folder.rglob("*")])):
             removals.append(Removal(str(folder), _size(folder), "the run it belongs to has no result"))
     for path in _files(store.path / "damaged", ""):
         removals.append(Removal(str(path), path.stat().st_size, "it failed its checksum"))
