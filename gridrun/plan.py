@@ -112,9 +112,11 @@ def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes 
                     add(encoded)
             for source, key, label in parts:
                 argument = point if source == "*" else point[source]
+                if argument.__class__ is not dict:
+                    return None
                 value = argument[key]
                 encoder = encoder_of(value.__class__)
-                if encoder is None or argument.__class__ is not dict or value.__class__ is str and has_template(value):
+                if encoder is None or value.__class__ is str and has_template(value):
                     return None
                 add(label)
                 add(encoder(value))
