@@ -13,7 +13,8 @@ HEAD = """\
 
 Written by `make bench` (`python -m benchmarks`). Times are medians of {n_rounds} rounds; in a round every tool has its
 turn, each measurement in a fresh process; `24x (9.7 s)` is 24 times gridrun's time, the median of the ratios within
-each round. For gridrun, templates and binding are included; the interpreter's start, the import of the tool and the
+each round. `best` is the quickest round, `cpu` the processor time, which leaves out what other programs of a machine
+in use take. For gridrun, templates and binding are included; the interpreter's start, the import of the tool and the
 building of the grid are not. A peer whose package is missing is called absent; a row's peers without a measurement
 say why. Imports are timed with a warm pycache (`PYTHONDONTWRITEBYTECODE` is unset for every measured process).
 
@@ -52,16 +53,19 @@ def _table(results: Sequence[Result]) -> str:
 
 def _line(result: Result) -> list[str]:
     row = result.row
-    verdict = "" if not row.target else "yes" if result.is_met else "**no**"
-    return [row.title, row.target, _ours(result), verdict, _floor(result), *(_peer(result, peer) for peer in PEERS)]
+    peers = [_peer(result, peer) for peer in PEERS]
+    return [row.title, row.target, _ours(result), result.verdict, _floor(result), *peers]
 
 
 def _ours(result: Result) -> str:
     value = result.median(OURS)
     if value is None:
         return f"failed: {result.failed.get(OURS, '')}"
-    best = f" (best {amount(result.best(OURS), result.row.unit)})" if result.row.unit else ""
-    return f"**{amount(value, result.row.unit)}**{best}"
+    unit, cpu = result.row.unit, result.median(OURS, "cpu")
+    if not unit:
+        return f"**{amount(value, unit)}**"
+    processor = "" if cpu is None else f", cpu {amount(cpu, unit)}"
+    return f"**{amount(value, unit)}** (best {amount(result.best(OURS), unit)}{processor})"
 
 
 def _floor(result: Result) -> str:
@@ -79,7 +83,9 @@ def _peer(result: Result, peer: str) -> str:
     value = result.median(peer)
     if value is None:
         failure = result.failed.get(peer, "")
-        return result.row.absent.get(peer, "absent" if failure == "not installed" else failure and "failed" or "–")
+        return result.row.absent.get(
+            peer, "absent" if failure == "not installed" else failure and "failed" or "–"
+        )
     if not result.row.unit:
         return amount(value, "")
     return f"{_times(result.ratio(peer))} ({amount(value, result.row.unit)})"

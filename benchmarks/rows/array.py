@@ -37,7 +37,7 @@ def measure(tool: str, folder: Path) -> Measured:
     points = [{"x": x}]
     many(points)
     took, floor = alternating(lambda: many(points), lambda: xxh3_128_digest(x), REPEATS.get(tool, 3))
-    return {"value": took * 1e3, "floor": floor * 1e3, "floor_name": "bare xxh3_128"}
+    return took.measured(1e3, floor=floor.wall * 1e3, floor_name="bare xxh3_128")
 
 
 OWN_KEY = {"exca": "asks its user for a key"}

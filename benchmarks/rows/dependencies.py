@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import tools
-from ..clock import seconds
+from ..clock import lap
 from ..row import Measured, Row, under
 from .points import limited, refuse_when_cached
 
@@ -62,9 +62,9 @@ def measure(tool: str, folder: Path) -> Measured:
     n, note = limited(tool, N)
     many, listed = keep(tool, folder), models(n)
     many(listed[:1])
-    took, values = seconds(lambda: many(listed[1:]))
+    took, values = lap(lambda: many(listed[1:]))
     assert tool == "joblib.hash" or values == [seed / 2 for seed in range(1, n)]
-    return {"value": took / (n - 1) * 1e6, "note": note}
+    return took.measured(1e6 / (n - 1), note=note)
 
 
 ROWS = [

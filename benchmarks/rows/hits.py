@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import tools
-from ..clock import seconds
+from ..clock import lap
 from ..row import Measured, Row
 from .points import grid, limited, score
 
@@ -21,10 +21,10 @@ def measure(tool: str, folder: Path) -> Measured:
     n, note = limited(tool, N)
     points = grid(n)
     module = tools.load(tool)
-    import_s, _ = seconds(lambda: tools.import_packages(tool))
-    took, values = seconds(lambda: module.keep(score, folder)(points))
+    importing, _ = lap(lambda: tools.import_packages(tool))
+    took, values = lap(lambda: module.keep(score, folder)(points))
     assert values == [p["seed"] + p["level"] for p in points]
-    return {"value": took * N / n, "import_s": import_s, "note": note}
+    return took.measured(N / n, import_s=importing.wall, note=note)
 
 
 ROWS = [

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
+from ..clock import Lap, median
 from ..fresh import ROOT, environment
 from ..row import Measured, Row, under
 
 REPEATS = 7
 HEAVY = ("numpy", "torch", "pandas", "joblib", "click", "rich")
+# Started with -S: what start-up files of the environment import would else not count for anybody.
 IMPORT = """
 import sys, time
-start = time.perf_counter()
+sys.path.append({packages!r})
+wall, cpu = time.perf_counter(), time.process_time()
 import {package}
-took = time.perf_counter() - start
-print(took, *[name for name in {heavy} if name in sys.modules])
+print(time.perf_counter() - wall, time.process_time() - cpu, *[name for name in {heavy} if name in sys.modules])
 """
 HELP = """
-import sys
+import runpy, sys
 sys.argv = ["train.py", "--help"]
-import runpy
 try:
     runpy.run_path("train.py", run_name="__main__")
 finally:
@@ -33,31 +35,40 @@ finally:
 
 def _python(*arguments: str) -> str:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True
+    ).stdout
 
 
 def measure_import(tool: str, folder: Path) -> Measured:
-    text = IMPORT.format(package=tool, heavy=HEAVY)
-    answers = [_python("-c", text).split() for _ in range(REPEATS + 1)][1:]
-    loaded = [name for name in answers[0][1:] if name != tool]
-    note = f"loads {', '.join(loaded)}" if loaded else ""
-    return {"value": statistics.median(float(a[0]) for a in answers) * 1e3, "note": note, "loaded": loaded}
+    """The package alone, in a bare interpreter."""
+    text = IMPORT.format(package=tool, heavy=HEAVY, packages=sysconfig.get_path("purelib"))
+    answers = [_python("-S", "-c", text).split() for _ in range(REPEATS + 1)][1:]
+    took = median([Lap(float(wall), float(cpu)) for wall, cpu, *_ in answers])
+    loaded = [name for name in answers[0][2:] if name != tool]
+    return took.measured(1e3, loaded=loaded, note=f"loads {', '.join(loaded)}" if loaded else "")
 
 
-def _wall_ms(*arguments: str) -> float:
-    times = []
+def _whole_process(*arguments: str) -> Lap:
+    """From the start of a process to its end."""
+    laps = []
     for _ in range(REPEATS + 1):
-        start = time.perf_counter()
+        before, wall = os.times(), time.perf_counter()
         _python(*arguments)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]) * 1e3
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        laps.append(Lap(time.perf_counter() - wall, cpu))
+    return median(laps[1:])
 
 
 def measure_help(tool: str, folder: Path) -> Measured:
+    """The whole process, from its start to its end."""
     if tool == "bare interpreter":
-        return {"value": _wall_ms("-c", "pass")}
+        return _whole_process("-c", "pass").measured(1e3)
     loaded = _python("-c", HELP.format(heavy=HEAVY)).splitlines()[-1].split()[1:]
-    return {"value": _wall_ms("train.py", "--help"), "note": f"loads {', '.join(loaded)}" if loaded else ""}
+    return _whole_process("train.py", "--help").measured(
+        1e3, note=f"loads {', '.join(loaded)}" if loaded else ""
+    )
 
 
 ROWS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import tools
-from ..clock import seconds
+from ..clock import lap
 from ..row import PEERS, Measured, Row, under
 from .points import grid, limited, score
 
@@ -17,9 +17,9 @@ def measure(tool: str, folder: Path) -> Measured:
     many = tools.load(tool).keep(score, folder)
     points = grid(n)
     many(points[:1])
-    took, values = seconds(lambda: many(points[1:]))
+    took, values = lap(lambda: many(points[1:]))
     assert values == [p["seed"] + p["level"] for p in points[1:]]
-    return {"value": took / (n - 1) * 1e6, "note": note}
+    return took.measured(1e6 / (n - 1), note=note)
 
 
 def measure_singly(tool: str, folder: Path) -> Measured:
@@ -27,9 +27,9 @@ def measure_singly(tool: str, folder: Path) -> Measured:
     many = tools.load(tool).keep(score, folder)
     points = grid(n)
     many(points[:1])
-    took, values = seconds(lambda: [many([point])[0] for point in points[1:]])
+    took, values = lap(lambda: [many([point])[0] for point in points[1:]])
     assert values == [p["seed"] + p["level"] for p in points[1:]]
-    return {"value": took / (n - 1) * 1e6, "note": note}
+    return took.measured(1e6 / (n - 1), note=note)
 
 
 NO_FSYNC = {"GRIDRUN_FSYNC": "0"}

@@ -12,6 +12,7 @@ from ..fresh import ROOT, environment
 from ..row import Measured, Row
 
 N_PROCESSES, N_POINTS = 4, 3
+PATIENCE_S = 60
 WORKER = "from benchmarks.rows.together import work; work({tool!r}, {folder!r}, {start!r})"
 
 
@@ -36,10 +37,25 @@ def measure(tool: str, folder: Path) -> Measured:
     text = WORKER.format(tool=tool, folder=str(folder), start=time.time() + 6)
     command = [sys.executable, "-c", text]
     workers = [subprocess.Popen(command, cwd=ROOT, env=environment()) for _ in range(N_PROCESSES)]
-    exits = [worker.wait() for worker in workers]
-    if any(exits):
-        raise RuntimeError(f"the processes ended with {exits}")
+    n_waiting = _end(workers)
+    if n_waiting:
+        raise RuntimeError(f"{n_waiting} of {N_PROCESSES} processes still waited after {PATIENCE_S} s")
+    if any(worker.returncode for worker in workers):
+        raise RuntimeError("one of the processes failed")
     return {"value": len((folder / "log").read_text().split())}
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> int:
+    """Wait for the processes; end those that take too long, and tell how many they were."""
+    deadline, n_waiting = time.monotonic() + PATIENCE_S, 0
+    for worker in workers:
+        try:
+            worker.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+            n_waiting += 1
+    return n_waiting
 
 
 ROWS = [
