@@ -46,6 +46,8 @@ LABELS = {
     "accuracy_std": "Std (%)",
     "accuracy_min": "Min (%)",
 }
+LEVEL_AXIS = "Mismatch level (relative std of every parameter)"
+ATTACK_AXIS = "Attack size (relative)"
 FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
@@ -79,17 +81,15 @@ def table(noisy):
 def visualize():
     noisy, attacked = measure()
     figure = panels([2.6, 1], height_mm=68)
+    style = {"hue": "Method", "hue_order": ORDER}
     mismatch = Table(noisy, [METHOD, "level"], "accuracy", LABELS).samples()
-    violins(mismatch, LABELS["level"], LABELS["accuracy"], "Method", hue_order=ORDER, axes=figure.axes[0])
+    violins(mismatch, LABELS["level"], LABELS["accuracy"], **style, x_label=LEVEL_AXIS, axes=figure.axes[0])
     attack = Table(attacked, [METHOD, "attack_size"], "worst_case", LABELS).samples()
-    lines(attack, LABELS["attack_size"], LABELS["worst_case"], "Method", hue_order=ORDER, axes=figure.axes[1])
+    lines(attack, LABELS["attack_size"], LABELS["worst_case"], **style, x_label=ATTACK_AXIS, axes=figure.axes[1])
     save(legend(figure), FIGURE)
 
     numbers, bold = table(noisy), ["max", "min", "max"]
     numbers.show(bold=bold)
-    for suffix, text in {
-        "csv": numbers.csv(),
-        "md": numbers.markdown(bold=bold),
-        "tex": numbers.latex(bold=bold),
-    }.items():
+    texts = {"csv": numbers.csv(), "md": numbers.markdown(bold=bold), "tex": numbers.latex(bold=bold)}
+    for suffix, text in texts.items():
         FIGURE.with_suffix(f".{suffix}").write_text(text)
