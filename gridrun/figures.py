@@ -64,9 +64,7 @@ def styled(function: F) -> F:
 
 
 @styled
-def panels(
-    width_ratios: Sequence[float] = (1.0,), width_mm: float = PAGE_MM, height_mm: float = 60.0
-) -> Figure:
+def panels(width_ratios: Sequence[float] = (1.0,), width_mm: float = PAGE_MM, height_mm: float = 60.0) -> Figure:
     """An empty figure with axes side by side, lettered a, b, ... where there are several."""
     from matplotlib.figure import Figure
 
@@ -117,6 +115,7 @@ def _violin(axes: Axes, values: np.ndarray, place: float, width: float, colour: 
     (body,) = drawn["bodies"]
     body.set(facecolor=colour, edgecolor="none", alpha=0.9)
     low, middle, high = np.percentile(values, [25, 50, 75])
+    axes.vlines(place, values.min(), values.max(), color=colour, linewidth=0.5)
     axes.vlines(place, low, high, color="black", linewidth=1.1)
     axes.plot(place, middle, "o", color="white", markersize=1.6, markeredgewidth=0, zorder=3)
 
@@ -173,9 +172,7 @@ def _bounds(values: np.ndarray, interval: str, level: float) -> tuple[float, flo
 def _hues(frame: pandas.DataFrame, hue: str, order: Sequence[Hashable] | None) -> list[Hashable]:
     present = list(dict.fromkeys(frame[hue]))
     if not present:
-        raise ValueError(
-            f"nothing to draw: the frame has no rows (columns {', '.join(map(str, frame.columns))})"
-        )
+        raise ValueError(f"nothing to draw: the frame has no rows (columns {', '.join(map(str, frame.columns))})")
     return [name for name in order if name in present] if order is not None else present
 
 
@@ -191,9 +188,7 @@ def _finish(axes: Axes, x_label: str, y_label: str) -> Figure:
 def legend(figure: Figure, source: int = 0, n_columns: int | None = None) -> Figure:
     """One legend above all panels, of what the panel `source` shows."""
     handles, labels = figure.axes[source].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=n_columns or len(labels), handlelength=1.2
-    )
+    figure.legend(handles, labels, loc="outside upper center", ncols=n_columns or len(labels), handlelength=1.2)
     return figure
 
 

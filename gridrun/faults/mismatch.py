@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ..training.adversarial import Theta, normal_like
-from ..training.evaluation import parameters_of
+from ..training.evaluation import batches_of, parameters_of
 from ..training.seeding import generator
 
 
@@ -53,14 +53,14 @@ def accuracy_under_mismatch(
     level: float,
     n_repeats: int = 100,
     seed: int = 0,
-    batch_size: int = 250,
+    batch_size: int | None = None,
     chunk: int = 1,
 ) -> np.ndarray:
     """Accuracy in 0..1 of each of `n_repeats` draws, shape (n_repeats,).
 
-    Draw i has its own random stream (seed, i), so the numbers do not depend on how draws are grouped: one
-    after the other (`chunk` 1, best for most networks), or `chunk` of them at once by vmap (1.3 times as fast
-    for the 8x8 digits at 5, slower for large convolutions).
+    Draw i has its own random stream (seed, i), so the numbers depend neither on how many there are nor on how they are
+    grouped: one after the other (`chunk` 1, best for convolutions), or `chunk` of them at once by vmap, which pays for
+    small recurrent networks. Images go in batches of `batch_size` (see `evaluation.batches_of`).
     """
     theta = parameters_of(model)
     draws = [range(n_repeats)[i : i + chunk] for i in range(0, n_repeats, chunk)]
@@ -76,14 +76,15 @@ def _correct(
     level: float,
     seed: int,
     draws: range,
-    batch_size: int,
+    batch_size: int | None,
 ) -> np.ndarray:
     """Number of right answers of each draw."""
     networks = [scaled(theta, level, generator(seed, "mismatch", i)) for i in draws]
     forward = vmap(lambda weights, x: functional_call(model, weights, (x,)), in_dims=(0, None))
     stacked = {k: torch.stack([network[k] for network in networks]) for k in theta} if len(draws) > 1 else {}
     total = torch.zeros(len(draws), dtype=torch.long)
-    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+    parts = batches_of(images, batch_size)
+    for x, y in zip(parts, labels.split(len(parts[0])), strict=True):
         logits = forward(stacked, x) if stacked else functional_call(model, networks[0], (x,)).unsqueeze(0)
         total += (logits.argmax(2) == y).sum(1).cpu()
     return total.numpy()

@@ -50,6 +50,4 @@ def worst_case_accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, seed: int = 0
 ) -> float:
     """Accuracy in 0..1 on the very images that were attacked."""
-    return accuracy(
-        logits_at(model, attacked_parameters(model, images, labels, attack, seed), images), labels
-    )
+    return accuracy(logits_at(model, attacked_parameters(model, images, labels, attack, seed), images), labels)

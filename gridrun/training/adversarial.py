@@ -93,22 +93,14 @@ def find_perturbation(
     for _ in range(attack.n_attack_steps):
         step = {name: direction(g) for name, g in gradient(found.applied_to(theta)).items()}
         found = Perturbation(
-            {
-                k: torch.add(v, step[k], alpha=attack.attack_size_mismatch / n)
-                for k, v in found.relative.items()
-            },
-            {
-                k: torch.add(v, step[k], alpha=attack.attack_size_constant / n)
-                for k, v in found.constant.items()
-            },
+            {k: torch.add(v, step[k], alpha=attack.attack_size_mismatch / n) for k, v in found.relative.items()},
+            {k: torch.add(v, step[k], alpha=attack.attack_size_constant / n) for k, v in found.constant.items()},
         )
         found = _clamped(found, theta, attack) if attack.clamp else found
     return found
 
 
-def boundary_gradient(
-    forward: Forward, clean_logits: Tensor, labels: Tensor, attack: ParameterAttack
-) -> Gradient:
+def boundary_gradient(forward: Forward, clean_logits: Tensor, labels: Tensor, attack: ParameterAttack) -> Gradient:
     """theta* -> d L_rob / d theta* on one batch; `forward` maps parameters to that batch's logits."""
     loss_of, clean = boundary_loss(attack.boundary_loss), clean_logits.detach()
 
@@ -134,9 +126,7 @@ def mean_gradient(parts: Sequence[Gradient], weights: Sequence[float]) -> Gradie
     return gradient
 
 
-def _random_start(
-    theta: Mapping[str, Tensor], attack: ParameterAttack, generator: torch.Generator
-) -> Perturbation:
+def _random_start(theta: Mapping[str, Tensor], attack: ParameterAttack, generator: torch.Generator) -> Perturbation:
     stds = (attack.initial_std_mismatch, attack.initial_std_constant)
     relative, constant = ({k: normal_like(v, std, generator) for k, v in theta.items()} for std in stds)
     return Perturbation(relative, constant)

@@ -18,11 +18,22 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return int((logits.argmax(1) == labels).sum()) / len(labels)
 
 
+def batches_of(images: Tensor, batch_size: int | None = None) -> tuple[Tensor, ...]:
+    """Images (or labels, with a size) in batches: of `batch_size`, or of about 128,000 pixels, 100 images at least.
+
+    Small images go through many at once, where the time of a call counts; large ones stay within a processor's cache.
+
+    >>> [len(b) for b in batches_of(torch.zeros(400, 1, 28, 28))]
+    [163, 163, 74]
+    """
+    size = batch_size or max(100, 128_000 // max(1, images[0].numel()))
+    return images.split(size)
+
+
 @torch.no_grad()
-def logits_at(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor, batch_size: int = 250) -> Tensor:
-    """Logits (images, classes) at `theta`, the images in batches."""
-    parts = [functional_call(model, dict(theta), (batch,)) for batch in images.split(batch_size)]
-    return torch.cat(parts)
+def logits_at(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor, batch_size: int | None = None) -> Tensor:
+    """Logits (images, classes) at `theta`, the images in batches (see `batches_of`)."""
+    return torch.cat([functional_call(model, dict(theta), (x,)) for x in batches_of(images, batch_size)])
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:

@@ -38,9 +38,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if len(self.n_epochs) != len(self.learning_rate):
-            raise ValueError(
-                f"n_epochs {list(self.n_epochs)}, learning_rate {list(self.learning_rate)}: want as many"
-            )
+            raise ValueError(f"n_epochs {list(self.n_epochs)}, learning_rate {list(self.learning_rate)}: want as many")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"no optimizer {self.optimizer!r}; there are {', '.join(OPTIMIZERS)}")
 
