@@ -63,12 +63,8 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("attack", "loss"), list(product(VARIANTS, ["kl", "reverse_kl", "js", "l2", "madry"]))
-)
-def test_gradient_through_the_attack_is_that_of_all_steps_unrolled(
-    attack: ParameterAttack, loss: str
-) -> None:
+@pytest.mark.parametrize(("attack", "loss"), list(product(VARIANTS, ["kl", "reverse_kl", "js", "l2", "madry"])))
+def test_gradient_through_the_attack_is_that_of_all_steps_unrolled(attack: ParameterAttack, loss: str) -> None:
     attack = ParameterAttack(**{**vars(attack), "boundary_loss": loss})
     model, beta = network(), 0.25
     theta = leaves(model)
