@@ -151,7 +151,10 @@ def make_unique(grid: AnyGrid) -> Grid:
     """
     from .hashing import content
 
-    return list({content(p): dict(p) for p in reversed(points(grid))}.values())[::-1]
+    first: dict[bytes, Point] = {}
+    for point in points(grid):
+        first.setdefault(content(point), dict(point))
+    return list(first.values())
 
 
 def to_frame(grid: AnyGrid, keys: Sequence[str] | None = None) -> pandas.DataFrame:

@@ -197,10 +197,15 @@ class Store:
         self._prepared = self._prepared and os.path.isdir(self.path / "segments")
         try:
             self._prepare()
+        except GridrunError:
+            raise
         except OSError as error:
             raise disk_error(error, self.path) from error
-        if not os.access(self.path / "segments", os.W_OK):
-            raise disk_error(OSError(errno.EACCES, os.strerror(errno.EACCES)), self.path)
+        folder = self.path / "segments"
+        if not os.access(folder, os.W_OK):
+            read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            code = errno.EROFS if read_only else errno.EACCES
+            raise disk_error(OSError(code, os.strerror(code)), self.path)
 
     def put(self, record: NewRecord, blobs: Iterable[Blob] = ()) -> None:
         """Keep a record; it is on disk after the next flush()."""
