@@ -85,7 +85,15 @@ def visualize():
     mismatch = Table(noisy, [METHOD, "level"], "accuracy", LABELS).samples()
     violins(mismatch, LABELS["level"], LABELS["accuracy"], **style, x_label=LEVEL_AXIS, axes=figure.axes[0])
     attack = Table(attacked, [METHOD, "attack_size"], "worst_case", LABELS).samples()
-    lines(attack, LABELS["attack_size"], LABELS["worst_case"], **style, x_label=ATTACK_AXIS, axes=figure.axes[1])
+    lines(
+        attack,
+        LABELS["attack_size"],
+        LABELS["worst_case"],
+        **style,
+        x_label=ATTACK_AXIS,
+        axes=figure.axes[1],
+        level=1.0,
+    )
     save(legend(figure), FIGURE)
 
     numbers, bold = table(noisy), ["max", "min", "max"]

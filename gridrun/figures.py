@@ -113,7 +113,7 @@ def violins(
 def _violin(axes: Axes, values: np.ndarray, place: float, width: float, colour: str) -> None:
     drawn: Any = axes.violinplot(values, [place], widths=width, showextrema=False, points=200)
     (body,) = drawn["bodies"]
-    body.set(facecolor=colour, edgecolor="none", alpha=0.9)
+    body.set(facecolor=colour, edgecolor="none", alpha=1)
     low, middle, high = np.percentile(values, [25, 50, 75])
     axes.vlines(place, values.min(), values.max(), color=colour, linewidth=0.5)
     axes.vlines(place, low, high, color="black", linewidth=1.1)
