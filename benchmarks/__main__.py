@@ -12,7 +12,8 @@ from pathlib import Path
 
 from . import machine
 from .report import page
-from .rounds import Result, run
+from .result import Result
+from .rounds import run
 from .rows import ROWS
 
 RESULTS = Path(__file__).with_name("RESULTS.md")

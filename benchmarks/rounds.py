@@ -1,109 +1,58 @@
 """Measuring a row: every tool in turn, round after round, each time in a fresh process.
 
-In turn, so that a machine that gets slower does so for all; a ratio is taken within a round.
+In turn, so that a machine that gets slower does so for all; a ratio is taken within a round. A tool that takes long
+has one turn only: what it shows is no matter of a few per cent.
 """
 
 from __future__ import annotations
 
 import shutil
-import statistics
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import tools
 from .fresh import measure
-from .row import OURS, Measured, Row
+from .result import Result
+from .row import OURS, Row
+
+LONG_S = 20
+Say = Callable[[str], None]
 
 
-@dataclass
-class Result:
-    """What the rounds of one row gave."""
-
-    row: Row
-    measured: dict[str, list[Measured]] = field(default_factory=dict)
-    n_files: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def median(self, tool: str, key: str = "value") -> float | None:
-        """The median over the rounds; None where the tool gave none."""
-        values = [m[key] for m in self.measured.get(tool, ()) if key in m]
-        return statistics.median(values) if values else None
-
-    def best(self, tool: str) -> float:
-        """The smallest value of all rounds: what the tool takes when the machine does nothing else."""
-        return min(m["value"] for m in self.measured[tool])
-
-    def ratio(self, tool: str) -> float | None:
-        """How many times gridrun's value: the median of the ratios within each round."""
-        pairs = zip(self.measured.get(tool, ()), self.measured.get(OURS, ()))
-        ratios = [theirs["value"] / ours["value"] for theirs, ours in pairs]
-        return statistics.median(ratios) if ratios else None
-
-    def note(self, tool: str) -> str:
-        return next((m["note"] for m in self.measured.get(tool, ()) if m.get("note")), "")
-
-    @property
-    def verdict(self) -> str:
-        """Whether gridrun meets the target: by its medians, or else by what a machine in use allows."""
-        ours = self.measured.get(OURS, [])
-        if not self.row.target or not ours:
-            return ""
-        medians = {key: _middle([m[key] for m in ours if key in m]) for key in ours[0]}
-        if self.row.is_met(medians):
-            return "yes"
-        if any(self.row.is_met(m) for m in ours):
-            return "in the best round"
-        if "cpu" in medians and self.row.is_met({**medians, "value": medians["cpu"]}):
-            return "by processor time"
-        return "**no**"
-
-
-def _middle(values: list[object]) -> object:
-    """The median of numbers; of anything else, the first."""
-    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        return statistics.median(values)  # type: ignore[type-var]
-    return all(values) if isinstance(values[0], bool) else values[0]
-
-
-def run(row: Row, n_rounds: int, folder: Path, say: Callable[[str], None]) -> Result:
+def run(row: Row, n_rounds: int, folder: Path, say: Say) -> Result:
     """Measure a row `n_rounds` times in turn; a tool that fails is left out of later rounds, and says why."""
     result = Result(row)
-    present = [tool for tool in row.tools if tools.is_installed(tool)]
-    result.failed.update({tool: "not installed" for tool in row.tools if tool not in present})
-    for tool in present if row.prepare else ():
-        place = _place(folder, tool)
-        _note_failure(result, tool, measure("prepare", row, tool, place), say)
-        result.n_files[tool] = _count_files(place)
+    taking_part = []
+    for tool in row.tools:
+        if not tools.is_installed(tool):
+            result.failed[tool] = "not installed"
+        elif row.prepare is None or _turn("prepare", result, tool, folder, say):
+            taking_part.append(tool)
     for number in range(n_rounds):
-        for tool in present:
-            if tool in result.failed:
-                continue
-            place = _place(folder, tool)
-            if row.prepare is None:
-                shutil.rmtree(place)
-                place.mkdir()
-            measured = measure("measure", row, tool, place)
-            if _note_failure(result, tool, measured, say):
-                result.measured.setdefault(tool, []).append(measured)
-                result.n_files[tool] = _count_files(place)
-                say(f"{row.name} {number + 1}/{n_rounds} {tool}: {measured['value']:.4g} {row.unit}")
+        for tool in list(taking_part):
+            started = time.monotonic()
+            fine = _turn("measure", result, tool, folder, say)
+            long = tool != OURS and time.monotonic() - started > LONG_S
+            if long or not fine:
+                taking_part.remove(tool)
+        say(f"{row.name}: round {number + 1} of {n_rounds} done")
     return result
 
 
-def _place(folder: Path, tool: str) -> Path:
+def _turn(step: str, result: Result, tool: str, folder: Path, say: Say) -> bool:
+    """One process of one tool; whether it went well."""
     place = folder / tool.replace(" ", "_").replace(",", "")
+    if result.row.prepare is None:
+        shutil.rmtree(place, ignore_errors=True)
     place.mkdir(exist_ok=True)
-    return place
-
-
-def _note_failure(result: Result, tool: str, measured: Measured, say: Callable[[str], None]) -> bool:
-    if "failed" not in measured:
-        return True
-    result.failed[tool] = measured["failed"]
-    say(measured.get("trace", "") + f"{result.row.name} {tool} failed: {measured['failed']}")
-    return False
-
-
-def _count_files(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*"))
+    measured = measure(step, result.row, tool, place)
+    if "failed" in measured:
+        result.failed[tool] = measured["failed"]
+        say(f"{measured.get('trace', '')}{result.row.name} {tool} failed: {measured['failed']}")
+        return False
+    result.n_files[tool] = sum(path.is_file() for path in place.rglob("*"))
+    if step == "measure":
+        result.measured.setdefault(tool, []).append(measured)
+        say(f"{result.row.name} {tool}: {measured['value']:.4g} {result.row.unit}")
+    return True

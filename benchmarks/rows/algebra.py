@@ -57,7 +57,7 @@ ROWS = [
         "algebra",
         f"{SIDE**2:,} points of 36 keys: split, configure half of them, query",
         "s",
-        "linear (at most 1.5x a point of a grid of a tenth)",
+        "linear: a point takes at most 1.5x of what it takes in a tenth of the grid",
         lambda m: m["growth"] <= 1.5,
         measure,
         peers=(),
