@@ -12,10 +12,10 @@ from .tools import LABELS
 HEAD = f"""\
 # Speed, measured
 
-Written by `make bench` (`python -m benchmarks`). Times are medians of {{n_rounds}} rounds. In a round every tool
-has its turn, each in a fresh process; a tool that takes over {LONG_S} s has one turn only. `24x (9.7 s)` is 24 times gridrun's
-time, the median of the ratios within each round. `best` is the quickest round; `cpu` is processor time, which leaves
-out what other programs take of a machine in use.
+Written by `make bench` (`python -m benchmarks`). Times are medians of {{n_rounds}} rounds. In a round every tool has
+its turn, each in a fresh process; a tool that takes over {LONG_S} s has one turn only. `24x (9.7 s)` is 24 times
+gridrun's time, the median of the ratios within each round. `best` is the quickest round; `cpu` is processor time,
+which leaves out what other programs take of a machine in use.
 
 For gridrun, templates and binding are included. Starting the interpreter, importing the tool and building the grid
 are not (where the title does not say otherwise). No result is faked: a function that is called although its result is
