@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import hashing
@@ -52,6 +53,18 @@ class Plan:
             return [MISS] * len(keys)
         value_of = self.lookup.value
         return [value_of(key) for key in keys]
+
+
+@dataclass
+class Miss:
+    """A point that has no result yet; `twins` are the later points with the same key."""
+
+    plan: Plan
+    number: int
+    shape: Shape
+    values: list[Any]
+    key: bytes = b""
+    twins: list[int] = field(default_factory=list)
 
 
 def cached_of(function: Callable[..., Any]) -> Cached | None:

@@ -7,19 +7,16 @@ order. explain() goes the same way and stops before computing.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import study
-from .arguments import Shape
+from . import messages
 from .errors import DamagedFile, GridrunError, NotComputed, UsageError
 from .grid import AnyGrid, points
 from .hashing import SessionId
 from .lookup import MISS, Lookup
-from .outcome import Failed, GridrunWarning, PointState
-from .plan import Plan, cached_of, plan_for
+from .outcome import Failed, PointState
+from .plan import Miss, Plan, cached_of, plan_for
 from .store import Store
 from .template import format_template, get
 
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 REFRESH_S = 1.0  # how old the view of a store may be when points are looked up
 ATTEMPTS = 3  # at a result whose file is damaged
-SHOWN = 3  # how many points a message describes
 
 
 def answer(
@@ -47,18 +43,6 @@ def answer(
     return Sweep(grid, func, options, args, kwargs).results()
 
 
-@dataclass
-class _Miss:
-    """A point that has no result yet; `twins` are the later points with the same key."""
-
-    plan: Plan
-    number: int
-    shape: Shape
-    values: list[Any]
-    key: bytes = b""
-    twins: list[int] = field(default_factory=list)
-
-
 class Sweep:
     """One call of run(), from the grid to its results."""
 
@@ -73,7 +57,7 @@ class Sweep:
         self.ids: dict[int, str] = {}
         self.notes: dict[int, str] = {}
         self.copies: dict[int, dict[str, Any]] = {}
-        self.misses: dict[bytes, _Miss] = {}
+        self.misses: dict[bytes, Miss] = {}
         self.fresh: set[int] = set()
         self.exception: BaseException | None = None
         self.n_failed = 0
@@ -127,7 +111,7 @@ class Sweep:
 
     def _look_closely(self, plan: Plan, number: int, key: bytes | None) -> None:
         shape, values = plan.filler.fill(self.points[number])
-        miss = _Miss(plan, number, shape, values)
+        miss = Miss(plan, number, shape, values)
         if plan.lookup is None:
             self.misses[number.to_bytes(8, "big")] = miss
             return
@@ -139,7 +123,7 @@ class Sweep:
         elif self.options.run_mode == "force" or not self._hit(plan.lookup, miss):
             self.misses[mark] = miss
 
-    def _hit(self, lookup: Lookup, miss: _Miss) -> bool:
+    def _hit(self, lookup: Lookup, miss: Miss) -> bool:
         """Take a point's result from the store, if it has a whole one."""
         for _ in range(ATTEMPTS):
             found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
@@ -195,10 +179,10 @@ class Sweep:
             cached = plan.lookup.cached
             team = Team(cached.function, cached, plan.lookup.context, self._is_done)
             if cached.fingerprint.from_bytecode:
-                self._warn(f"{cached.table} or a function it uses has no source: its bytecode stands for it")
+                messages.warn(f"{cached.table} or a function it uses has no source: its bytecode stands for it")
         return team
 
-    def _job(self, mark: bytes, miss: _Miss) -> Job:
+    def _job(self, mark: bytes, miss: Miss) -> Job:
         """The call of one point; a function that sees the whole point sees its session id in it."""
         plan, values = miss.plan, miss.values
         from .work import Job
@@ -267,13 +251,13 @@ class Sweep:
         if self.options.run_mode in ("load", "load_any"):
             self._look_again()
             if self.misses and self.options.run_mode == "load":
-                raise NotComputed(self._missing_text())
+                raise NotComputed(messages.not_computed(list(self.misses.values()), len(self.points)))
         else:
             self.compute()
         self._serve_twins()
-        self._say_reused()
+        messages.say_what_was_reused([plan for plan, _ in self.plans])
         if self.exception is not None and self.options.on_error == "raise":
-            raise self._annotated(self.exception)
+            raise messages.annotated(self.exception, self.n_failed, len(self.points))
         if self.options.store_key is None:
             return [value for value in self.values if value is not MISS]
         return self._points_with_results()
@@ -283,7 +267,7 @@ class Sweep:
         self.look()
         self.compute()
         self._serve_twins()
-        self._say_reused()
+        messages.say_what_was_reused([plan for plan, _ in self.plans])
         return [self._state(number) for number in range(len(self.points))]
 
     def _state(self, number: int) -> PointState:
@@ -318,7 +302,7 @@ class Sweep:
         for miss in self.misses.values():
             self._serve(miss)
 
-    def _serve(self, miss: _Miss) -> None:
+    def _serve(self, miss: Miss) -> None:
         lookup, value = miss.plan.lookup, self.values[miss.number]
         for number in miss.twins:
             self.ids.update({number: self.ids[miss.number]} if miss.number in self.ids else {})
@@ -344,51 +328,6 @@ class Sweep:
                 _store_result(point, str(self.options.store_key), value, plan.function)
             out.append(point)
         return out
-
-    # -------------------------------------------------------------------------------------------------------- messages
-    def _missing_text(self) -> str:
-        n = sum(1 + len(miss.twins) for miss in self.misses.values())
-        table = next(iter(self.misses.values())).plan
-        name = table.cached.table if table.cached else getattr(table.function, "__name__", "the function")
-        shown = [self._describe(miss) for miss in list(self.misses.values())[:SHOWN]]
-        more = "; ..." if len(self.misses) > SHOWN else ""
-        failures = [text for m in self.misses.values() if m.plan.lookup and (text := m.plan.lookup.failure(m.key)[1])]
-        failed = f"; {len(failures)} of them failed before, with {failures[0]}" if failures else ""
-        return (
-            f"{n} of {len(self.points)} points of {name} are not computed ({'; '.join(shown)}{more}){failed}; "
-            f"{study.command() or 'call run() without run_mode'} computes them"
-        )
-
-    def _describe(self, miss: _Miss) -> str:
-        """The dependencies of a point that tell it apart from the others."""
-        if miss.plan.lookup is None:
-            return f"point {miss.number}"
-        others = list(self.misses.values())[:100]
-        all_of = [m.plan.keying(m.shape).described(m.values) for m in others if m.plan is miss.plan]
-        mine = miss.plan.keying(miss.shape).described(miss.values)
-        telling = {k: v for k, v in mine.items() if any(o.get(k) != v for o in all_of)} or mine
-        return ", ".join(f"{k.rpartition(':')[2]}={v!r:.40}" for k, v in list(telling.items())[:6])
-
-    def _annotated(self, error: BaseException) -> BaseException:
-        note = f"{self.n_failed} of {len(self.points)} points failed, this is the first; the others were finished"
-        if hasattr(error, "add_note") and self.n_failed and len(self.points) > 1:
-            error.add_note(note)
-        return error
-
-    def _say_reused(self) -> None:
-        for plan, _ in self.plans:
-            if plan.lookup is not None and plan.lookup.reused:
-                reused = plan.lookup.reused
-                changes = sorted({name for names in reused for name in names}) or ["its code"]
-                self._warn(
-                    f"{plan.lookup.cached.table}: {sum(reused.values())} points reuse results of earlier code "
-                    f"(changed: {', '.join(changes)}); run_mode='force' computes them anew"
-                )
-                reused.clear()
-
-    @staticmethod
-    def _warn(text: str) -> None:
-        warnings.warn(text, GridrunWarning, stacklevel=2)
 
 
 def _store_result(point: dict[str, Any], store_key: str, value: Any, function: Any) -> None:
