@@ -87,6 +87,27 @@ def test_builtin_functions_and_callables_can_be_cached() -> None:
     assert run(POINT, cachable(table_name="add")(add))("{a}") == [11]
 
 
+def test_partial_functions_and_callable_objects_do_not_share_results() -> None:
+    class Plus:
+        def __init__(self, k: int) -> None:
+            self.k = k
+
+        def __call__(self, x: int) -> int:
+            return x + self.k
+
+    def plus(k: int, x: int) -> int:
+        return x + k
+
+    for kind in (Plus, lambda k: functools.partial(plus, k)):
+        found = []
+        for k in (10, 20, 10):
+            try:
+                found += run(POINT, cachable()(kind(k)))("{a}")
+            except UsageError:  # refused at decoration: as good
+                found.append(1 + k)
+        assert found == [11, 21, 11]
+
+
 # --------------------------------------------------------------------------------------------------------- identity
 def named(name: str, module: str = "page") -> Callable[[int], int]:
     def f(x: int) -> int:

@@ -34,6 +34,14 @@ def test_every_state_has_its_name_and_detail(tmp_path: Path) -> None:
     assert states(GRID[:1], old) == ["cached"]  # the change taken back
 
 
+def test_under_error_a_changed_function_is_told_and_not_raised(tmp_path: Path) -> None:
+    old, new = (
+        cachable(code="error")(programs.function(tmp_path, f"def f(x):\n    return x + {plus}\n")) for plus in (1, 2)
+    )
+    run(GRID[:1], old)("{a}")
+    assert states(GRID[:2], new) == ["stale", "missing"]
+
+
 def test_under_warn_and_ignore_earlier_results_count_as_cached(tmp_path: Path) -> None:
     bodies = [f"def f(x):\n    return x + {plus}\n" for plus in (1, 2)]
     run(GRID, cachable()(programs.function(tmp_path, bodies[0])))("{a}")

@@ -38,6 +38,10 @@ def inverse(x: int) -> float:
     return 1 / x
 
 
+def positional(a: int, /, b: int = 0) -> tuple[int, int]:
+    return a, b
+
+
 GRID = split([{"z": 9}], "a", [3, 1, 2])
 
 
@@ -54,6 +58,7 @@ def test_without_arguments_the_parameters_are_filled_by_name() -> None:
 
     assert run([{"a": 1}, {"a": "{c}", "c": 5, "z": 0}], f)() == [(1, 7, 0), (5, 7, 5)]
     assert run([{"a": 1}], lambda: 3)() == [3]
+    assert run([{"a": 1, "b": 2}], positional)() == [(1, 2)]
     with pytest.raises(MissingKey, match="f takes a, which this point does not have; it has b, q"):
         run([{"b": 1, "q": 2}], f)()
 
@@ -227,6 +232,36 @@ def test_a_result_changed_in_place_touches_neither_the_store_nor_other_points(va
         assert [str(one), str(other)] == [str(expected)] * 2
         spoil(one)
         assert str(other) == str(expected)
+
+
+@pytest.mark.parametrize("decorate", [lambda f: f, cachable(dependencies=["point:seed"])], ids=["plain", "cachable"])
+def test_what_a_function_does_to_its_point_stays_with_it(decorate: Callable[[Any], Any]) -> None:
+    @decorate
+    def train(point: dict[str, Any]) -> dict[str, int]:
+        point["junk"] = 1
+        point["seed"] = 99
+        point.pop("other", None)
+        return {"net": 1}
+
+    grid = [{"seed": 1, "other": 2}]
+    first, second = (run(grid, train, store_key="*")("{*}")[0] for _ in range(2))
+    assert first == second and grid == [{"seed": 1, "other": 2}]
+    assert {k: v for k, v in first.items() if "session" not in k} == {"seed": 1, "other": 2, "net": 1}
+
+
+def test_a_result_that_carries_ids_along_does_not_put_them_into_later_keys() -> None:
+    @cachable(dependencies=["point:seed"])
+    def first(point: dict[str, Any]) -> dict[str, Any]:
+        return {**point, "net": 1}
+
+    @cachable()
+    def second(point: dict[str, Any]) -> int:
+        calls.append("second")
+        return point["net"]
+
+    for _ in range(2):
+        assert run(run([{"seed": 1}], first, store_key="*")("{*}"), second)("{*}") == [1]
+    assert calls == ["second"]
 
 
 def test_numpy_values_hit_as_plain_ones() -> None:

@@ -383,6 +383,18 @@ def test_a_result_of_another_process_is_seen_at_once(tmp_path: Path) -> None:
     assert [s.state for s in explain([{"a": 4}, {"a": 5}], shown.f, cache_dir=folder)("{a}")] == ["cached", "missing"]
 
 
+def test_a_store_removed_under_a_running_session_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    run(GRID, large, cache_dir=folder)("{a}")
+    shutil.rmtree(folder)
+    more = [*GRID, {"a": 4}]
+    assert [r[0] for r in run(more, large, cache_dir=folder)("{a}")] == [1, 2, 3, 4]
+    reopened(folder)
+    assert run([{"a": 4}], large, cache_dir=folder, run_mode="load")("{a}")[0][0] == 4
+    calls.clear()
+    assert [r[0] for r in run(more, large, cache_dir=folder)("{a}")] == [1, 2, 3, 4]
+
+
 # ------------------------------------------------------------------------------------------------- deleting, gc
 def test_deleted_results_are_gone_computed_anew_and_stay_away_after_a_merge(tmp_path: Path) -> None:
     folder, copy = tmp_path / "s", tmp_path / "copy"
