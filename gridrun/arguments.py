@@ -46,7 +46,7 @@ class ByName:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.required, self.optional = _parameters(function)
+        self.positional_only, self.required, self.optional = _parameters(function)
 
     def fill(self, point: Mapping[str, Any]) -> tuple[Shape, list[Any]]:
         missing = [name for name in self.required if name not in point]
@@ -56,7 +56,9 @@ class ByName:
                 f"{nearest(missing[0], point)}"
             )
         names = tuple(name for name in (*self.required, *self.optional) if name in point)
-        return (0, names), [get(point, name) for name in names]
+        first = [name for name in names if name in self.positional_only]
+        others = tuple(name for name in names if name not in self.positional_only)
+        return (len(first), others), [get(point, name) for name in (*first, *others)]
 
 
 def _plain_key(item: Any) -> str:
@@ -69,15 +71,18 @@ def _plain_key(item: Any) -> str:
     return field.key if isinstance(field, Field) and plain else ""
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[list[str], list[str]]:
+def _parameters(function: Callable[..., Any]) -> tuple[set[str], list[str], list[str]]:
+    """Names of the parameters: those that only positions fill, those that must be given, those with a default."""
     import inspect
 
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return [], []  # a built-in that does not say what it takes
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return [p.name for p in named if p.default is p.empty], [p.name for p in named if p.default is not p.empty]
+        return set(), [], []  # a built-in that does not say what it takes
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    positional_only = {p.name for p in named if p.kind is p.POSITIONAL_ONLY}
+    required = [p.name for p in named if p.default is p.empty]
+    return positional_only, required, [p.name for p in named if p.default is not p.empty]
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -71,8 +71,13 @@ def cachable(
 
 
 def _own_copy(function: Callable[..., Any]) -> Any:
-    """The function itself; a copy if it is decorated already, a wrapper if it is no Python function."""
+    """The function itself; a copy if it is decorated already, a wrapper if it is a built-in.
+
+    Raises UsageError for a callable object or a bound method: what it carries would be no part of any key.
+    """
     if not isinstance(function, types.FunctionType):
+        if not isinstance(function, types.BuiltinFunctionType):
+            raise UsageError(f"cachable() takes a function, not {function!r:.80}; put the call into a def")
 
         @functools.wraps(function)
         def own(*args: Any, **kwargs: Any) -> Any:

@@ -270,6 +270,14 @@ class SegmentWriter:
         with contextlib.suppress(OSError):  # readers take what is left for a torn end
             os.ftruncate(self.fd, self.end)
 
+    def is_lost(self) -> bool:
+        """Whether the file was removed or replaced, so that nobody would find what is written to it."""
+        try:
+            found, mine = os.stat(self.path), os.fstat(self.fd)
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino)
+
     def close(self) -> None:
         os.close(self.fd)
 

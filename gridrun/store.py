@@ -218,6 +218,8 @@ class Store:
         """Write what put() gathered; return the name of this writer's segment ("" if nothing was ever written)."""
         with self._mutex:
             if self._pending:
+                if self._writer is not None and self._writer.is_lost():
+                    self._writer, self._prepared = None, False  # the store was removed under us: begin again
                 self._own_writer().append(self._pending)
                 self._pending = []
                 self._read_segment(self._own_writer().path.name)

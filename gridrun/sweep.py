@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import messages
-from .errors import DamagedFile, GridrunError, NotComputed, UsageError
+from .errors import CodeChanged, DamagedFile, GridrunError, NotComputed, UsageError
 from .grid import AnyGrid, points
 from .hashing import SessionId
 from .lookup import MISS, Lookup
@@ -56,11 +56,11 @@ class Sweep:
         self.values: list[Any] = [MISS] * len(self.points)
         self.ids: dict[int, str] = {}
         self.notes: dict[int, str] = {}
-        self.copies: dict[int, dict[str, Any]] = {}
         self.misses: dict[bytes, Miss] = {}
         self.fresh: set[int] = set()
         self.exception: BaseException | None = None
         self.n_failed = 0
+        self.only_telling = False
         self.plans = self._plan(func)
 
     # ------------------------------------------------------------------------------------------------------ preparing
@@ -126,7 +126,12 @@ class Sweep:
     def _hit(self, lookup: Lookup, miss: Miss) -> bool:
         """Take a point's result from the store, if it has a whole one."""
         for _ in range(ATTEMPTS):
-            found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
+            try:
+                found = lookup.find(miss.key, miss.plan.keying(miss.shape), miss.values)
+            except CodeChanged:
+                if self.only_telling:
+                    return False
+                raise
             if found is None:
                 return False
             try:
@@ -193,18 +198,18 @@ class Sweep:
             job.session = plan.lookup.new_session(miss.key, job.generation)
             job.dependencies = plan.keying(miss.shape).described(values)
         if plan.filler.sees_point:
-            copy = self._copy(miss.number, plan, job.session)
-            _, values = plan.filler.fill(copy)
+            _, values = plan.filler.fill({**self.points[miss.number], **self._ids(plan, job.session)})
         n_args, keywords = miss.shape
         job.args, job.kwargs = tuple(values[:n_args]), dict(zip(keywords, values[n_args:]))
         return job
 
-    def _copy(self, number: int, plan: Plan, session: str) -> dict[str, Any]:
-        copy = self.copies[number] = dict(self.points[number])
-        if plan.cached is not None and session:
-            text = SessionId(plan.cached.id_text(session))
-            copy["session_id"] = copy[f"{plan.cached.table}_session_id"] = text
-        return copy
+    @staticmethod
+    def _ids(plan: Plan, session: str) -> dict[str, SessionId]:
+        """What a point is told of its result's id."""
+        if plan.cached is None or not session:
+            return {}
+        text = SessionId(plan.cached.id_text(session))
+        return {"session_id": text, f"{plan.cached.table}_session_id": text}
 
     def _is_done(self, job: Job) -> bool:
         """Whether another process has stored the result of a job since it was looked for."""
@@ -278,6 +283,7 @@ class Sweep:
 
     def explained(self) -> list[PointState]:
         """What explain() gives."""
+        self.only_telling = True
         self.look()
         self._look_again()
         running = {}
@@ -319,14 +325,13 @@ class Sweep:
             if value is MISS:
                 continue
             plan = plan_of[number]
-            point = self.copies.get(number)
-            if point is None:
-                point = self._copy(number, plan, self.ids.get(number, ""))
+            ids = self._ids(plan, self.ids.get(number, ""))
+            point = {**self.points[number], **ids}
             if isinstance(value, Failed) and self.options.store_key == "*":
                 point["failed"] = value
             else:
                 _store_result(point, str(self.options.store_key), value, plan.function)
-            out.append(point)
+            out.append({**point, **ids})  # a result that carries ids along does not replace its own
         return out
 
 
