@@ -202,6 +202,80 @@ def test_closures_count_by_functions_classes_and_constants_and_leave_other_objec
     assert fingerprint(make((1, "a"))) != fingerprint(make((1, "b")))
 
 
+WRAPPED = """
+import functools
+
+def twice(g):
+    @functools.wraps(g)
+    def both(x):
+        return g(x) + g(x)
+    return both
+
+LEVEL = 1
+
+@twice
+def helper(x):
+    return x + LEVEL
+
+@twice
+def f(x):
+    return helper(x) - 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("- 5", "- 6"), ("LEVEL = 1", "LEVEL = 2"), ("g(x) + g(x)", "g(x) * g(x)"), ("x + LEVEL", "LEVEL + x")],
+)
+def test_what_a_decorator_wraps_counts_and_the_decorator_too(take: Taker, old: str, new: str) -> None:
+    assert take(WRAPPED).digest != take(changed(WRAPPED, old, new)).digest
+    assert take(WRAPPED) == take(changed(WRAPPED, "def f(x):", "def f(x):  # as before"))
+
+
+def test_the_body_under_a_decorator_of_an_installed_package_counts(take: Taker) -> None:
+    page = "import torch\n\n@torch.no_grad()\ndef f(x):\n    return x + 1\n"
+    assert take(page) != take(changed(page, "+ 1", "+ 2"))
+    assert take(page) == take(page)
+
+
+CLOSED = """
+SIZE = 3
+
+def make():
+    class Model:
+        size = SIZE
+        def double(self, x):
+            return 2 * x * self.size
+    def f(x):
+        return Model().double(x)
+    return f
+
+f = make()
+"""
+
+
+@pytest.mark.parametrize(("old", "new"), [("2 * x", "3 * x"), ("size = SIZE", "size = 4"), ("SIZE = 3", "SIZE = 4")])
+def test_a_class_that_a_function_closes_over_counts_with_its_constants(take: Taker, old: str, new: str) -> None:
+    assert take(CLOSED).digest != take(changed(CLOSED, old, new)).digest
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "T = [0, 1]",
+        "T = [0]\nT += [1]",
+        "T = {}\nT[1] = 1",
+        "T = {}\nT.update({1: 1})",
+        "T = []\nfor i in 0, 1:\n    T.append(i * 1)",
+    ],
+)
+def test_how_a_table_of_the_module_is_built_counts(take: Taker, build: str) -> None:
+    page = build + "\ndef f(x):\n    return x + T[1]\n"
+    head, one, tail = build.rpartition("1")
+    assert take(page).digest != take(head + "2" + tail + "\ndef f(x):\n    return x + T[1]\n").digest
+    assert one
+
+
 def test_lambdas_on_one_line_are_told_apart() -> None:
     plus, minus, same = (lambda x: x + 1), (lambda x: x - 1), (lambda x: x + 1)  # noqa: E731
     assert fingerprint(plus) != fingerprint(minus)
