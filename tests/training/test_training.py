@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -15,8 +16,9 @@ from gridrun.faults.mismatch import accuracy_under_mismatch
 from gridrun.faults.worst_case import worst_case_accuracy
 from gridrun.nn.cnn import CNN
 from gridrun.training.adam import Adam
-from gridrun.training.adversarial import ParameterAttack
+from gridrun.training.adversarial import ParameterAttack, boundary_gradient, find_perturbation
 from gridrun.training.loop import Schedule, State, batches, fit, start
+from gridrun.training.losses import kl
 from gridrun.training.noise import noisy
 from gridrun.training.objective import Method, objective
 from gridrun.training.seeding import generator
@@ -25,7 +27,7 @@ METHODS = {
     "standard": Method(),
     "dropout": Method(dropout_prob=0.3),
     "forward": Method(noisy_forward_std=0.3),
-    "both": Method(0.25, ParameterAttack(n_attack_steps=2), noisy_forward_std=0.3),
+    "both": Method(0.25, ParameterAttack(attack_size_mismatch=0.2, n_attack_steps=2), noisy_forward_std=0.3),
 }
 SHORT = Schedule((2, 1), (1e-3, 1e-4))
 
@@ -138,6 +140,24 @@ def test_loss_under_forward_noise_is_the_loss_at_noisy_weights() -> None:
     by_hand = F.cross_entropy(torch.func.functional_call(model, at, (images,)), labels)
     assert loss.item() == by_hand.item() == F.cross_entropy(logits, labels).item()
     assert loss.item() != F.cross_entropy(model(images), labels).item()
+
+
+def test_noise_stays_out_of_the_robustness_loss() -> None:
+    """L_nat at noisy parameters, L_rob between the clean ones and those attacked, as in the original."""
+    model, stream = network(), generator(9)
+    theta = {k: p.detach().requires_grad_() for k, p in model.named_parameters()}
+    images, labels = (t[:50] for t in data.load("digits").test)
+
+    def forward(parameters: Mapping[str, Tensor]) -> Tensor:
+        return torch.func.functional_call(model, dict(parameters), (images,))
+
+    natural = F.cross_entropy(forward(noisy(theta, 0.3, stream)), labels)
+    gradient = boundary_gradient(forward, forward(theta), labels, METHODS["both"].attack)
+    star = find_perturbation(gradient, theta, METHODS["both"].attack, stream).applied_to(theta)
+    by_hand = natural + 0.25 * kl(forward(theta), forward(star), labels)
+    loss, _ = objective(model, theta, images, labels, METHODS["both"], generator(9))
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-6)
+    assert loss.item() != pytest.approx(natural.item(), rel=1e-4)
 
 
 def test_robustness_waits_for_the_warmup() -> None:
