@@ -8,11 +8,11 @@ BIN    := $(VENV)/bin
 DEMO   := mismatch_quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint clean
+.PHONY: help demo test test-slow test-all bench lint clean
 
 help:
 	@echo "make demo      train a small grid of networks, cached, and draw its figure"
-	@echo "make test      the tests (make test-all: the slow ones too)"
+	@echo "make test      the tests (make test-slow: those that take minutes, make test-all: both)"
 	@echo "make bench     speed against joblib, diskcache, exca and cachier"
 	@echo "make lint      ruff and mypy"
 	@echo "make clean     remove $(VENV) and caches; results in sessions/ stay"
@@ -25,8 +25,10 @@ demo: $(VENV)/installed-test
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto
 
-test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto --slow
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto --slow -m slow
+
+test-all: test test-slow
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
