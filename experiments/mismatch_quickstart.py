@@ -7,7 +7,7 @@ the attack's size, in the direction that hurts most. Five ways of training a sma
     python make_figures.py -exp=mismatch_quickstart [-size=demo]      evaluates and draws them
 
 The figure and its table go to figures/mismatch_quickstart.{png,pdf,csv,md,tex}. `-size=demo` is smaller: 24
-epochs instead of 40, 5 attack steps in training instead of 10, 25 draws of mismatch instead of 100. Any other key is
+epochs instead of 40, 3 attack steps in training instead of 10, 25 draws of mismatch instead of 100. Any other key is
 set the same way, such as `-dataset=fashion_mnist`.
 """
 
@@ -24,7 +24,7 @@ LEVELS = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7]
 ATTACK_SIZES = [0.0, 0.02, 0.05, 0.1, 0.2]
 SIZES = {
     "full": {"n_epochs": [30, 10], "n_attack_steps": 10, "n_repeats": 100},
-    "demo": {"n_epochs": [18, 6], "n_attack_steps": 5, "n_repeats": 25},
+    "demo": {"n_epochs": [18, 6], "n_attack_steps": 3, "n_repeats": 25},
 }
 METHODS = {
     "dropout_prob": [0.0, 0.3, 0.0, 0.0, 0.0],
