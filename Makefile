@@ -20,7 +20,7 @@ help:
 demo: $(VENV)/installed-test
 	$(BIN)/python train.py -exp=$(DEMO) -size=demo -n_threads=2
 	$(BIN)/python make_figures.py -exp=$(DEMO) -size=demo
-	@echo; ls -1 figures/$(DEMO)* | sed 's|^|figure: '"$(CURDIR)"'/|'
+	@echo; echo "the figure: $(CURDIR)/figures/$(DEMO).png"
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto
