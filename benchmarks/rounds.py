@@ -6,6 +6,7 @@ has one turn only: what it shows is no matter of a few per cent.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -51,7 +52,8 @@ def _turn(step: str, result: Result, tool: str, folder: Path, say: Say) -> bool:
         result.failed[tool] = measured["failed"]
         say(f"{measured.get('trace', '')}{result.row.name} {tool} failed: {measured['failed']}")
         return False
-    result.n_files[tool] = sum(path.is_file() for path in place.rglob("*"))
+    if step == "prepare" or result.row.prepare is None:
+        result.n_files[tool] = sum(len(names) for _, _, names in os.walk(place))
     if step == "measure":
         result.measured.setdefault(tool, []).append(measured)
         say(f"{result.row.name} {tool}: {measured['value']:.4g} {result.row.unit}")

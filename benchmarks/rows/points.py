@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-LIMITS = {"cachier": 500}  # so many points at most, where more would take hours; times are scaled and say so
+# So many points at most, where more would take hours (cachier) or leave hundreds of thousands of files to remove
+# (joblib); every point costs the same, times are scaled and say so.
+LIMITS = {"cachier": 500, "joblib": 20_000}
 
 
 def refuse_when_cached() -> None:
