@@ -107,7 +107,9 @@ class Parameters(NamedTuple):
     @classmethod
     def of(cls, function: types.FunctionType) -> Parameters:
         wrapped = getattr(function, "__wrapped__", None)
-        if wrapped is not None and not isinstance(wrapped, types.FunctionType):
+        if isinstance(wrapped, types.FunctionType):
+            return cls.of(wrapped)
+        if wrapped is not None:
             return cls((), (), "args", "kwargs", {})
         code = function.__code__
         n, m = code.co_argcount, code.co_kwonlyargcount

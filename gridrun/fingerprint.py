@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .hashing import digest, encode_value
-from .identity import identity
+from .identity import identity, module_name
 from .sources import (
     Module,
     check_unedited,
+    class_source,
+    code_module,
     find_file,
     imports_in,
     is_installed,
@@ -86,13 +88,22 @@ class _Reach:
     def __init__(self, home: str) -> None:
         self.home = home  # top-level package of the root function: local even where it is installed
         self.parts: dict[str, bytes] = {}
+        self.seen: set[int] = set()
         self.from_bytecode = False
         self.watched: list[tuple[dict[str, Any], str, Any]] = []
 
     def function(self, function: types.FunctionType, root: bool = False) -> None:
-        """Reach a function object: by its source, else by its bytecode."""
-        name = identity(function)
-        if name in self.parts:
+        """Reach a function object: by its source, else by its bytecode; what it wraps first."""
+        if id(function) in self.seen:
+            return
+        self.seen.add(id(function))
+        wrapped = getattr(function, "__wrapped__", None)
+        if isinstance(wrapped, types.FunctionType):
+            self.function(wrapped, root)
+            root = False
+        name = self._label(identity(function))
+        if not self._is_local(code_module(function), function.__code__.co_filename):
+            self._closure(function, name)
             return
         module = module_of(function)
         node = node_of(function, module) if module else None
@@ -105,6 +116,14 @@ class _Reach:
         self.parts[name] = encode_root(node) if root else encode_node(node)
         captured = self._closure(function, name)
         self._names_in(node, module, function.__globals__, skip=captured)
+
+    def _label(self, name: str) -> str:
+        """`name`, with a number if another function is already called so (a decorator's, say)."""
+        label, number = name, 1
+        while label in self.parts:
+            number += 1
+            label = f"{name}~{number}"
+        return label
 
     def _closure(self, function: types.FunctionType, name: str) -> set[str]:
         """Functions, classes and immutable constants that a function closes over; other objects are left out."""
@@ -120,11 +139,24 @@ class _Reach:
             if self._is_local(value.__module__ or "", value.__code__.co_filename):
                 self.function(value)
         elif isinstance(value, type):
-            for attribute in vars(value).values():
-                if isinstance(attribute, types.FunctionType):
-                    self._object(attribute, name)
+            self._class(value, name)
         elif is_constant(value):
             self.parts[name] = encode_value(value)
+
+    def _class(self, value: type, name: str) -> None:
+        """Reach a class object: its source, its constants as they are now, and its methods."""
+        found = class_source(value)
+        if found is None or id(value) in self.seen or not self._is_local(module_name(value), found[0].path):
+            return
+        self.seen.add(id(value))
+        module, node = found
+        label = self._label(identity(value))
+        constants = {k: v for k, v in vars(value).items() if not k.startswith("__") and is_constant(v)}
+        self.parts[label] = encode_node(node) + encode_value(constants)
+        loaded = sys.modules.get(value.__module__)
+        self._names_in(node, module, vars(loaded) if loaded else {}, skip=set())
+        for attribute in vars(value).values():
+            self._object(attribute, f"{name}.{label}")
 
     def _names_in(self, node: ast.AST, module: Module, namespace: dict[str, Any], skip: set[str]) -> None:
         imports = {**module.imports, **imports_in(node, module)}

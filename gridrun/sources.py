@@ -15,9 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import CodeChanged
-from .identity import identity
+from .identity import module_name
 from .machine import process_age_s
 from .syntax import encode_bytecode
+
+
+class _Main:
+    """Stands for the script that runs."""
+
+
+_Main.__module__ = "__main__"
 
 
 @dataclass
@@ -49,18 +56,38 @@ def _parse_module(path: str, name: str, newest: float, size: int) -> Module | No
     except SyntaxError:
         return None
     module = Module(name, path, tree, {}, {}, [], newest)
-    for statement in _statements(tree.body):
-        for bound in _bound_by(statement):
+    for statement in tree.body:
+        for bound in dict.fromkeys(name for part in _statements([statement]) for name in _bound_by(part)):
             module.definitions.setdefault(bound, []).append(statement)
     module.imports.update(imports_in(tree, module, nested=False))
     module.stars.extend(_stars(tree, module))
     return module
 
 
+def code_module(function: types.FunctionType) -> str:
+    """The module that a function's code stands in (functools.wraps changes what the function says of itself)."""
+    name = function.__globals__.get("__name__") or ""
+    return name if name != "__main__" else module_name(_Main)
+
+
 def module_of(function: types.FunctionType) -> Module | None:
+    """The source that a function's code was compiled from; None if there is none."""
     path = function.__code__.co_filename
     lines = linecache.getlines(path, function.__globals__)
-    return read_module(path, identity(function).split(":")[0]) if lines else None
+    return read_module(path, code_module(function)) if lines else None
+
+
+def class_source(value: type) -> tuple[Module, ast.ClassDef] | None:
+    """The source of a class: the definition of its name that holds its methods, if several are called so."""
+    path = getattr(sys.modules.get(value.__module__), "__file__", None)
+    module = read_module(path, module_name(value)) if path and path.endswith(".py") else None
+    if module is None:
+        return None
+    nodes = [n for n in ast.walk(module.tree) if isinstance(n, ast.ClassDef) and n.name == value.__name__]
+    methods = [v for v in vars(value).values() if isinstance(v, types.FunctionType)]
+    lines = [m.__code__.co_firstlineno for m in methods if m.__code__.co_filename == path]
+    around = [n for n in nodes if all(n.lineno <= line <= (n.end_lineno or 0) for line in lines)]
+    return (module, around[0]) if around else None
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -76,12 +103,15 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _bound_by(statement: ast.stmt) -> list[str]:
+    """The names that a simple statement binds, or whose object it changes (`TABLE[k] = v`, `TABLE.update(...)`)."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [statement.name]
     if isinstance(statement, ast.Assign):
         targets: list[ast.expr] = statement.targets
     elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
         targets = [statement.target]
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        targets = [statement.value.func] if isinstance(statement.value.func, ast.Attribute) else []
     else:
         return []
     names = []
