@@ -42,7 +42,7 @@ class Fingerprint:
     digest: bytes
     parts: dict[str, str] = field(compare=False)
     from_bytecode: bool = False
-    watched: tuple[tuple[dict[str, Any], str, Any], ...] = field(default=(), compare=False)
+    watched: tuple[tuple[dict[str, Any], str, Any], ...] = field(default=(), compare=False, repr=False)
 
     def holds(self) -> bool:
         """Whether the names that were looked up at run time still mean the same objects."""
