@@ -48,8 +48,9 @@ class Experiment:
         self._call("visualize")
 
     def _call(self, function: str) -> Any:
-        owner = self.holder() if isinstance(self.holder, type) else self.holder
-        return getattr(owner, function)()
+        with _no_exit(f"{self.name}.{function}()"):
+            owner = self.holder() if isinstance(self.holder, type) else self.holder
+            return getattr(owner, function)()
 
 
 def find_root(start: str | Path) -> Path:
@@ -62,8 +63,7 @@ def find_root(start: str | Path) -> Path:
         if (folder / "experiments").is_dir():
             return folder
     raise UsageError(
-        f"no study here: neither {here} nor a folder above it has experiments/; "
-        "'gridrun init FOLDER' starts one"
+        f"no study here: neither {here} nor a folder above it has experiments/; 'gridrun init FOLDER' starts one"
     )
 
 
@@ -96,7 +96,8 @@ def load(root: Path, name: str) -> Experiment:
     """
     check_known(root, name)
     enter(root)
-    module = importlib.import_module(f"experiments.{name}")
+    with _no_exit(f"experiments/{name}.py"):
+        module = importlib.import_module(f"experiments.{name}")
     _check_home(module, root, name)
     own_class = getattr(module, name, None)
     holder = own_class if isinstance(own_class, type) else module
@@ -104,6 +105,15 @@ def load(root: Path, name: str) -> Experiment:
     if missing:
         raise UsageError(f"experiments/{name}.py needs {' and '.join(missing)}, as every experiment does")
     return Experiment(name, holder)
+
+
+@contextmanager
+def _no_exit(what: str) -> Iterator[None]:
+    """Turn an exit() in the study's code into an error: it must not pass for success."""
+    try:
+        yield
+    except SystemExit as error:
+        raise UsageError(f"{what} called exit({error.code or ''}); raise an exception instead") from error
 
 
 def _check_home(module: ModuleType, root: Path, name: str) -> None:

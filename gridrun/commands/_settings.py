@@ -43,6 +43,8 @@ def chosen(root: Path, exp: Sequence[str]) -> list[str]:
     Raises UsageError for a name that the study does not have.
     """
     wanted = [name for word in exp for name in word.split(",") if name]
+    if exp and not wanted:
+        raise UsageError(f"-exp= names no experiment; {root / 'experiments'} has {', '.join(names(root))}")
     for name in wanted:
         check_known(root, name)
     return list(dict.fromkeys(wanted or names(root)))

@@ -75,6 +75,25 @@ def test_a_page_without_its_functions_is_named(study: TinyStudy, page: str) -> N
     assert done.status == 2 and "experiments/waves.py needs" in done.err
 
 
+def test_an_exit_in_a_page_does_not_pass_for_success(study: TinyStudy) -> None:
+    study.write("waves", PAGE.replace("grid = [{", "grid = exit(0) or [{"))
+    done = study.run("train", "-exp=waves")
+    assert done.status == 2 and "waves.train_grid() called exit()" in done.err
+    study.write("waves", "exit(0)\n")
+    assert study.run("train", "-exp=waves").status == 2
+    assert study.run("figures", "-exp=waves").status == 1
+
+
+def test_an_empty_name_is_not_taken_for_all(study: TinyStudy) -> None:
+    done = study.run("train", "-exp=")
+    assert done.status == 2 and "names no experiment" in done.err
+
+
+def test_an_empty_grid_is_done(study: TinyStudy) -> None:
+    study.write("waves", "def train_grid(): return []\n\ndef visualize(): pass\n")
+    assert study.run("train", "-exp=waves").out == "waves: 0 points\n"
+
+
 def test_a_thousand_failures_are_told_in_twenty_lines(study: TinyStudy) -> None:
     study.write("waves", PAGE.replace('"level", [0.1, 0.2]', '"level", ["bad"]').replace("[0, 1]", "range(1000)"))
     done = study.run("train", "-exp=waves")
