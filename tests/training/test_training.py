@@ -193,7 +193,7 @@ def test_adversarial_regularisation_is_robust_where_standard_training_is_not() -
     mismatch, attacked = {"standard": 0.0, "beta": 0.0}, {"standard": 0.0, "beta": 0.0}
     for name, seed in product(methods, [0, 1]):
         model = CNN((1, 8, 8), 10, (16, 32), 3, 1, (128, 64), generator=generator(seed, "init"))
-        *_, (_, _, state) = fit(model, splits.train, None, methods[name], Schedule((25, 5), (1e-3, 1e-4)), seed)
+        *_, (_, _, state) = fit(model, splits.train, None, methods[name], Schedule((18, 4), (1e-3, 1e-4)), seed)
         model.load_state_dict(state.weights("final"))
         mismatch[name] += accuracy_under_mismatch(model, *splits.test, 0.5, n_repeats=40, seed=seed).mean() / 2
         attacked[name] += worst_case_accuracy(model, *splits.test, ParameterAttack(0.1)) / 2
