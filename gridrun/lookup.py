@@ -197,8 +197,7 @@ class Lookup:
     def next_generation(self, key: bytes, force: bool = False) -> int:
         """The generation of a new result: the newest again (its file is damaged), or the one after, if forced."""
         rows = self.store.rows(key)
-        code = self.cached.fingerprint.digest
-        mine = [r for f, r in rows if r.kind == RESULT and self._verdict(f.contexts[r.context]).code == code]
+        mine = [r for f, r in rows if r.kind == RESULT and self._verdict(f.contexts[r.context]).current]
         if not mine:
             return self.store.first_generation(key)
         return mine[0].generation + force

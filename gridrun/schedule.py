@@ -6,6 +6,7 @@ another process that wants the same points always finds some to do.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
@@ -17,11 +18,12 @@ from typing import Any
 from .cache import Cached
 from .claims import Claim
 from .dispatch.local import close_pool, make_pool, make_process_pool
-from .errors import NotComputed, WorkerDied
+from .errors import NotComputed, UsageError, WorkerDied
+from .machine import machine_id
 from .outcome import Failed
 from .progress import Progress
 from .store import Store
-from .work import Job, Outcome, compute_block, compute_plain
+from .work import HERE, Job, Outcome, compute_block, compute_plain
 
 BLOCK_S = 0.5
 MAX_BLOCK = 2048
@@ -111,10 +113,13 @@ class Schedule:
         """Claim jobs; those that others hold are waited for, those that others finished are delivered."""
         assert self.store is not None
         granted = self.store.claims.acquire([job.mark for job in jobs], team.cached.table if team.cached else "")
-        self.elsewhere.update({job.mark: (team, job) for job in jobs if job.mark in granted.taken})
+        others = {mark for mark, claim in granted.taken.items() if not self._is_around(mark, claim)}
+        self.elsewhere.update({job.mark: (team, job) for job in jobs if job.mark in others})
         try:
+            if len(others) < len(granted.taken):
+                self.store.flush()
             self.store.refresh(segments=granted.news)
-            free = [job for job in jobs if job.mark not in granted.taken]
+            free = [job for job in jobs if job.mark not in others]
             done = [job for job in free if team.is_done(job)]
         except BaseException:
             if granted.claim:
@@ -126,6 +131,17 @@ class Schedule:
         if granted.claim and not left:
             self.store.claims.release(granted.claim)
         return granted.claim, left
+
+    @staticmethod
+    def _is_around(mark: bytes, claim: Claim) -> bool:
+        """Whether a point is claimed by the very run that this one is called from, which must not be waited for.
+
+        Raises UsageError for a point that needs itself.
+        """
+        if mark in HERE.running:
+            raise UsageError("a cached function runs itself on the very point that it is computing")
+        own = claim.owner.machine == machine_id() and claim.owner.pid in (os.getpid(), os.getppid())
+        return bool(HERE.blocks) and own
 
     def _submit(self, block: Block) -> None:
         team = block.team

@@ -156,6 +156,8 @@ class Sweep:
         for plan, _ in self.plans:
             if plan.lookup is not None:
                 plan.lookup.store.check_writable()
+                if self.options.run_mode == "force":
+                    plan.lookup.store.refresh()  # so that a new generation is newer than every other
                 plan.lookup.store.claim_table(plan.lookup.cached.table, plan.lookup.cached.identity)
         teams = {id(plan): self._team(plan) for plan, _ in self.plans}
         work = [(teams[id(miss.plan)], self._job(mark, miss)) for mark, miss in self.misses.items()]

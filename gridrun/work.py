@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,21 @@ from .session import CURRENT, Session
 from .store import Store, open_store
 
 FLUSH_S = 1.0
+
+
+class _SaverError(Exception):
+    """Internal: a saver or checker of the user's raised."""
+
+
+class _Here(threading.local):
+    """What this thread is computing: the blocks around it, and the points whose functions are being called."""
+
+    def __init__(self) -> None:
+        self.blocks: list[set[bytes]] = []
+        self.running: list[bytes] = []
+
+
+HERE = _Here()
 
 
 @dataclass
@@ -62,6 +78,7 @@ def compute_block(
     store = open_store(cache_dir)
     outcomes: list[Outcome] = []
     flushed = time.monotonic()
+    HERE.blocks.append({job.mark for job in jobs})
     try:
         for job in jobs:
             outcomes.append(_compute(cached, job, store, context, keep))
@@ -69,6 +86,7 @@ def compute_block(
                 store.flush()
                 flushed = time.monotonic()
     finally:
+        HERE.blocks.pop()
         segment = store.flush()
     return outcomes, segment
 
@@ -79,10 +97,10 @@ def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool)
     if outcome.failed is None:
         try:
             outcome.stored = _save(cached, job, store, context, outcome.value, start, seconds)
-        except GridrunError as error:
-            if not isinstance(error, UnstorableResult):
-                raise
+        except UnstorableResult as error:
             outcome = _failure(job, error)
+        except _SaverError as error:
+            outcome = _failure(job, error.__cause__ or error)
     if outcome.failed is not None:
         put_failure(job, store, context, outcome.failed, start, seconds)
     if not keep:
@@ -93,12 +111,14 @@ def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool)
 def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tuple[Outcome, float, float]:
     start, clock = time.time(), time.perf_counter()
     token = CURRENT.set(session)
+    HERE.running.append(job.mark)
     try:
         outcome = Outcome(job.key, function(*job.args, **job.kwargs))
     except (Exception, SystemExit) as error:
         outcome = _failure(job, error)
     finally:
         CURRENT.reset(token)
+        HERE.running.pop()
     return outcome, start, time.perf_counter() - clock
 
 
@@ -133,9 +153,7 @@ def _save(
     if cached.is_custom:
         where = str(store.path)
         session = cached.id_text(job.session)
-        if cached.saver is not None:
-            cached.saver(session, cached.table, where, value)
-        if cached.checker is not None and not cached.checker(session, cached.table, where):
+        if not _saved_by_user(cached, session, where, value):
             _put(job, store, context, STARTED, b"", [], start, seconds)  # it may be whole later
             return False
         payload, blobs = EXTERNAL, []
@@ -144,6 +162,18 @@ def _save(
         payload, blobs = encoded.data, encoded.blobs
     _put(job, store, context, RESULT, payload, blobs, start, seconds)
     return True
+
+
+def _saved_by_user(cached: Cached, session: str, where: str, value: Any) -> bool:
+    """Call the function's own saver and checker; an error of theirs is a failure of the point, not of the run."""
+    try:
+        if cached.saver is not None:
+            cached.saver(session, cached.table, where, value)
+        return cached.checker is None or bool(cached.checker(session, cached.table, where))
+    except GridrunError:
+        raise
+    except Exception as error:
+        raise _SaverError from error
 
 
 def put_failure(

@@ -76,19 +76,34 @@ def conditions(texts: Iterable[str]) -> list[Condition]:
     return found
 
 
+class Found(NamedTuple):
+    """A stored result and all that can be asked of it: what it is, its settings, how it was obtained, its values."""
+
+    record: Record
+    fields: dict[str, Any]
+
+
 def fields(record: Record) -> dict[str, Any]:
-    """All that can be asked of a result: what it is, its settings, and how it was obtained."""
+    """What a result is, its settings, and how it was obtained."""
+    context = shared(record.frame.contexts[record.row.context])
     flat = {
         "id": record.id,
-        "table": record.table,
-        "function": record.function,
+        "table": context.get("table"),
+        "function": context.get("function"),
         "state": record.state,
         "generation": record.generation,
         "start": record.start,
         "seconds": record.seconds,
         "peak_mb": record.peak_mb,
     }
-    return {**flat, **_flatten(record.context), **record.dependencies}
+    return {**flat, **context, **record.dependencies}
+
+
+@functools.lru_cache(maxsize=4096)
+def shared(context: bytes) -> dict[str, Any]:
+    """What many results share, flat: versions, commit, host; but not the fingerprints of each part of the code."""
+    tree = json.loads(context)
+    return _flatten({key: value for key, value in tree.items() if key not in ("parts", "defaults")})
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,16 +115,25 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def column_of(key: str, known: Iterable[str]) -> str | None:
+def values(record: Record) -> dict[str, Any]:
+    """The parts of a result that is a dict; another result under its table's name. Large ones as a few words."""
+    outline = record.outline()
+    parts = outline if isinstance(outline, dict) else {record.table: outline}
+    return {str(key): part for key, part in parts.items() if part is not None}
+
+
+@functools.lru_cache(maxsize=4096)
+def column_of(key: str, known: tuple[str, ...]) -> str | None:
     """The field that a key means: its full name, or what stands after the last : or . of it.
 
-    >>> column_of("seed", ["model:seed", "id"]), column_of("commit", ["git.commit"]), column_of("x", ["id"])
+    >>> column_of("seed", ("model:seed", "id")), column_of("commit", ("git.commit",)), column_of("x", ("id",))
     ('model:seed', 'git.commit', None)
     """
-    names = list(known)
-    if key in names:
-        return key
-    return next((name for name in names if re.split("[:.]", name)[-1] == key), None)
+    return key if key in known else next((name for name in known if short(name) == key), None)
+
+
+def short(name: str) -> str:
+    return re.split("[:.]", name)[-1]
 
 
 def last_part(column: str, columns: Iterable[str]) -> str:
@@ -122,25 +146,28 @@ def last_part(column: str, columns: Iterable[str]) -> str:
     return short if sum(other.rpartition(":")[2] == short for other in columns) == 1 else column
 
 
-def select(store: Store, table: str | None, where: Sequence[str]) -> list[Record]:
+def select(store: Store, table: str | None, where: Sequence[str]) -> list[Found]:
     """The results that meet every condition, oldest first.
 
     Raises UsageError for a table, or a key, that no result has.
     """
-    records = list(store.records())
+    wanted = conditions(where)
     if table is not None:
-        tables = {record.table for record in records}
-        if table not in tables:
-            raise UsageError(f"no table {table!r} in {store.path}; {nearest(table, tables)}")
-        records = [record for record in records if record.table == table]
-    for condition in conditions(where):
-        flat = [fields(record) for record in records]
-        columns = [column_of(condition.key, row) for row in flat]
-        if flat and not any(columns):
-            known = {re.split("[:.]", key)[-1] for row in flat for key in row}
-            raise UsageError(f"no result has {condition.key!r}; {nearest(condition.key, known)}")
-        records = [r for r, row, c in zip(records, flat, columns) if c is not None and condition.holds(row[c])]
-    return sorted(records, key=lambda record: record.start)
+        wanted.insert(0, Condition("table", "=", table, table))
+    known: dict[str, set[str]] = {condition.key: set() for condition in wanted}  # what there is instead of it
+    found = []
+    for record in store.records():
+        row = fields(record)
+        if all(meets(record, row, condition, known) for condition in wanted):
+            found.append(Found(record, row))
+    for key, instead in known.items():
+        if instead and not found:
+            raise UsageError(f"no result has {key!r}; {nearest(key, instead)}")
+    return sorted(found, key=lambda each: float(each.fields["start"]))
+
+
+def meets(record: Record, row: dict[str, Any], condition: Condition, known: dict[str, set[str]]) -> bool:
+    ...
 
 
 def within(store: Store, path: Any) -> str:
