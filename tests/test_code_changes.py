@@ -96,3 +96,16 @@ def test_a_constant_assigned_anew_in_a_running_session_counts(tmp_path: Path) ->
     assert run(POINT, f)("{a}") == [6]
     f.__globals__["LEVEL"] = 1
     assert run(POINT, f, run_mode="load")("{a}") == [2]
+
+
+@pytest.mark.parametrize("code", ["recompute", "warn", "ignore"])
+def test_what_was_forced_wins_whatever_the_mode_was_before(code: str) -> None:
+    def f(x: int) -> int:
+        calls.append(x)
+        return len(calls)
+
+    for mode in ("normal", "force"):
+        run(POINT, cachable()(f), run_mode=mode)("{a}")
+    changed = cachable(code=code)(f)
+    assert run(POINT, changed, run_mode="force")("{a}") == [3]
+    assert run(POINT, changed)("{a}") == run(POINT, changed, run_mode="load")("{a}") == [3]

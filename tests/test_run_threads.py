@@ -116,3 +116,15 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     run(split([{}], "a", range(50)), square, n_threads=2)("{a}")
     run(split([{}], "a", range(50)), square)("{a}")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_function_that_runs_itself_on_other_points_does_not_wait_for_itself(n_threads: int) -> None:
+    @cachable()
+    def fibonacci(n: int) -> int:
+        if n < 2:
+            return n
+        return sum(run([{"n": n - 1}, {"n": n - 2}], fibonacci, wait_s=5)("{n}"))
+
+    grid = split([{}], "n", range(12))
+    assert run(grid, fibonacci, n_threads=n_threads, wait_s=5)("{n}") == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89]

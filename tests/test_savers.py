@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gridrun import cachable, current_session, pickle_saver, run
+from gridrun import Failed, cachable, current_session, pickle_saver, run
 from gridrun.errors import StoreError, UnstorableResult
 
 calls: list[Any] = []
@@ -137,3 +137,19 @@ def test_a_pickle_that_was_tampered_with_is_refused(sessions: Path, monkeypatch:
     file.write_bytes(file.read_bytes() + b".")
     with pytest.raises(StoreError, match="failed its checksum"):
         run(POINT, f)("{a}")
+
+
+def test_a_saver_that_fails_fails_its_point_only(tmp_path: Path) -> None:
+    def save(session_id: str, table: str, cache_dir: str, value: int) -> None:
+        if value == 2:
+            raise OSError("no room for two")
+        (tmp_path / session_id).write_text(str(value))
+
+    def load(session_id: str, table: str, cache_dir: str) -> int:
+        return int((tmp_path / session_id).read_text())
+
+    f = cachable(saver=save, loader=load)(named("f"))
+    grid = [{"a": a} for a in (1, 2, 3)]
+    one, two, three = run(grid, f, on_error="store")("{a}")
+    assert (one, three) == (1, 3) and isinstance(two, Failed) and two.message == "no room for two"
+    assert run(grid, f, run_mode="load_any")("{a}") == [1, 3]
