@@ -189,6 +189,10 @@ class Cached:
 
         return identity(self.function)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process needs: no fingerprint (it holds on to whole modules), that is taken before."""
+        return {name: value for name, value in self.__dict__.items() if name != "fingerprint"}
+
     def renew(self) -> None:
         """Forget the fingerprint if a name that the function reaches means something else now (in a notebook)."""
         known: Fingerprint | None = self.__dict__.get("fingerprint")

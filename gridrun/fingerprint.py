@@ -177,7 +177,7 @@ class _Reach:
             self._definition(module, name, namespace)
         elif name in imports:
             self._imported(*imports[name], attributes)
-        elif name in namespace:
+        elif name in namespace and not (name.startswith("__") and name.endswith("__")):
             self.watched.append((namespace, name, namespace[name]))
             self._object(namespace[name], f"{module.name}:{name}")
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import operator
 import os
 import re
@@ -142,8 +144,37 @@ def last_part(column: str, columns: Iterable[str]) -> str:
     >>> last_part("model:seed", ["model:seed", "id"]), last_part("a:seed", ["a:seed", "b:seed"])
     ('seed', 'a:seed')
     """
-    short = column.rpartition(":")[2]
-    return short if sum(other.rpartition(":")[2] == short for other in columns) == 1 else column
+    end = column.rpartition(":")[2]
+    return end if sum(other.rpartition(":")[2] == end for other in columns) == 1 else column
+
+
+class Filter:
+    """Conditions on results; it remembers which keys it met, to name one that no result has."""
+
+    def __init__(self, wanted: Sequence[Condition]) -> None:
+        self.wanted = wanted
+        self.met: set[str] = set()
+        self.missed: dict[str, set[str]] = {}  # a key that was looked for, and the keys there were
+
+    def passes(self, found: Found) -> bool:
+        """Whether a result meets every condition; one that lacks a key does not."""
+        for condition in self.wanted:
+            column = column_of(condition.key, tuple(found.fields))
+            if column is None:  # no setting: perhaps a part of the result, which costs more to read
+                found.fields.update({k: v for k, v in values(found.record).items() if k not in found.fields})
+                column = column_of(condition.key, tuple(found.fields))
+            if column is None:
+                self.missed.setdefault(condition.key, set()).update(map(short, found.fields))
+                return False
+            self.met.add(condition.key)
+            if not condition.holds(found.fields[column]):
+                return False
+        return True
+
+    def check(self) -> None:
+        """Raise UsageError for a key that none of the results had."""
+        for key in self.missed.keys() - self.met:
+            raise UsageError(f"no result has {key!r}; {nearest(key, self.missed[key])}")
 
 
 def select(store: Store, table: str | None, where: Sequence[str]) -> list[Found]:
@@ -151,23 +182,17 @@ def select(store: Store, table: str | None, where: Sequence[str]) -> list[Found]
 
     Raises UsageError for a table, or a key, that no result has.
     """
-    wanted = conditions(where)
-    if table is not None:
-        wanted.insert(0, Condition("table", "=", table, table))
-    known: dict[str, set[str]] = {condition.key: set() for condition in wanted}  # what there is instead of it
-    found = []
+    chosen = Filter(conditions(where))
+    tables, found = set(), []
     for record in store.records():
-        row = fields(record)
-        if all(meets(record, row, condition, known) for condition in wanted):
-            found.append(Found(record, row))
-    for key, instead in known.items():
-        if instead and not found:
-            raise UsageError(f"no result has {key!r}; {nearest(key, instead)}")
+        each = Found(record, fields(record))
+        tables.add(str(each.fields["table"]))
+        if table in (None, each.fields["table"]) and chosen.passes(each):
+            found.append(each)
+    if table is not None and table not in tables:
+        raise UsageError(f"no table {table!r} in {store.path}; {nearest(table, tables)}")
+    chosen.check()
     return sorted(found, key=lambda each: float(each.fields["start"]))
-
-
-def meets(record: Record, row: dict[str, Any], condition: Condition, known: dict[str, set[str]]) -> bool:
-    ...
 
 
 def within(store: Store, path: Any) -> str:

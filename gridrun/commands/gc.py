@@ -31,7 +31,7 @@ def command(ctx: click.Context, table: str | None, where: tuple[str, ...], delet
     """
     store = store_of(ctx)
     if where or table:
-        records = select(store, table, where)
+        records = [each.record for each in select(store, table, where)]
         show_rows([{"id": r.id[:ID_DIGITS], "table": r.table, "state": r.state, **r.dependencies} for r in records])
         click.echo(f"{plural(len(records), 'result')} {'deleted' if delete else 'to delete'}")
         if delete:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ._records import column_of, fields, last_part, select, store_of, where_option
-from ._screen import FORMATS, ID_DIGITS, plain, show_rows
+from ._records import column_of, last_part, select, store_of, values, where_option
+from ._screen import FORMATS, ID_DIGITS, show_rows
 
 EPILOG = """\b
 Examples:
@@ -23,6 +23,9 @@ Keys are settings, parts of a result, and what is kept beside it: id, table, fun
 peak_mb, host, job, commit, dirty, versions (gridrun, python, numpy, torch). `gridrun show ID` prints all.
 """
 ALWAYS = ("id", "table", "state")
+ASIDE = {*ALWAYS, "function", "generation", "start", "seconds", "peak_mb"}
+ASIDE |= {"code", "pid", "host", "job", "log", "argv", "version", "from_bytecode"}
+LONGEST = 40  # letters of a value in a column that was not asked for
 
 
 @click.command("query", short_help="Tabulate stored results.", epilog=EPILOG)
@@ -44,29 +47,14 @@ def command(
 
     TABLE is a cached function's name (or its table_name); all tables by default.
     """
-    records = select(store_of(ctx), table, where)
+    found = select(store_of(ctx), table, where)
     if limit is not None:
-        records = records[len(records) - limit :] if limit else []
-    rows = [row_of(record) for record in records]
+        found = found[len(found) - limit :]
+    rows = [{**values(each.record), **each.fields} for each in found]
     columns = asked(keys, rows) if keys else interesting(rows)
     show_rows([{last_part(c, columns): row.get(c) for c in columns} for row in map(readable, rows)], form)
     if form == "table" and not rows:
         click.echo("no results")
-
-
-def row_of(record: Any) -> dict[str, Any]:
-    """A result's fields, and its value: the plain parts of a dict, else under its table's name."""
-    row = fields(record)
-    value = record.outline()
-    parts = value if isinstance(value, dict) else {record.table: value}
-    return {
-        **row,
-        **{str(key): part for key, part in parts.items() if is_plain(part) and str(key) not in row},
-    }
-
-
-def is_plain(value: Any) -> bool:
-    return isinstance(plain(value), (bool, int, float, str))
 
 
 def readable(row: dict[str, Any]) -> dict[str, Any]:
@@ -77,26 +65,14 @@ def readable(row: dict[str, Any]) -> dict[str, Any]:
 
 def asked(keys: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     """The columns that --keys names."""
-    known = dict.fromkeys(key for row in rows for key in row)
+    known = tuple(dict.fromkeys(key for row in rows for key in row))
     return [column_of(key.strip(), known) or key.strip() for key in keys.split(",")]
 
 
 def interesting(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What the results are, the settings and results that differ among them, and what they took."""
-    hidden = {
-        "function",
-        "generation",
-        "start",
-        "peak_mb",
-        "seconds",
-        "code",
-        "pid",
-        "host",
-        "job",
-        "log",
-        "argv",
-    }
-    keys = dict.fromkeys(key for row in rows for key in row if key not in hidden and "." not in key)
-    values = {key: {str(row.get(key)) for row in rows} for key in keys}
-    chosen = [key for key in keys if key not in ALWAYS and (len(values[key]) > 1 or len(rows) == 1)]
-    return [*ALWAYS, *(key for key in chosen if any(is_plain(row.get(key)) for row in rows)), "seconds"]
+    """What the results are, the settings and values that set them apart, and the seconds they took."""
+    keys = dict.fromkeys(key for row in rows for key in row if key not in ASIDE and "." not in key)
+    texts = {key: {str(row.get(key)) for row in rows} for key in keys}
+    apart = [key for key in keys if len(texts[key]) > 1 or len(rows) == 1]
+    settings = sorted((key for key in apart if max(map(len, texts[key])) <= LONGEST), key=lambda key: ":" not in key)
+    return [*ALWAYS, *settings, "seconds"]
