@@ -26,6 +26,8 @@ def filled(study: TinyStudy) -> TinyStudy:
         (["level=[0.1, 0.3]"], [0.9, 0.8]),
         (["level=0.7"], []),
         (["state=failed"], [None]),
+        (["accuracy>0.7"], [0.9, 0.8, 0.8]),
+        (["accuracy>0.7", "seed=1"], [0.8]),
         (["table=waves_measure"], [0.9, 0.8, 0.8, 0.6]),
     ],
 )
