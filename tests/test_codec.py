@@ -90,7 +90,8 @@ def test_numpy_values_come_back_with_dtype_shape_and_bytes(value: Any) -> None:
     [
         torch.tensor(1.5), torch.zeros(0, 3), torch.arange(6).reshape(2, 3), torch.ones(3).expand(2, 3),
         torch.arange(10)[2:8:2], torch.zeros(2, dtype=torch.bfloat16), torch.tensor([True]), torch.tensor([1, 2j]),
-        torch.linspace(0, 1, 3600).view(60, 60), torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2), requires_grad=False),
+        torch.linspace(0, 1, 3600).view(60, 60), torch.nn.Parameter(torch.ones(2)),
+        torch.nn.Parameter(torch.ones(2), requires_grad=False),
         torch.float64, torch.device("cpu"), torch.Size([2, 3]), torch.tensor(3, dtype=torch.uint8),
         torch.ones(2, 2, dtype=torch.float8_e4m3fn).float(),
     ],
