@@ -31,7 +31,7 @@ EPILOG = """\b
 Examples:
   gridrun train -exp=mismatch_quickstart -n_threads=2
   gridrun figures -exp=mismatch_quickstart
-  gridrun query train --where seed=0 --format=csv
+  gridrun query digits_cnn --where seed=0 --format=csv
   gridrun COMMAND --help
 
 \b

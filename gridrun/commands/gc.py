@@ -12,7 +12,7 @@ EPILOG = """\b
 Examples:
   gridrun gc                                   what could be removed, and why
   gridrun gc --delete                          remove it
-  gridrun gc train --where seed=9 --delete     delete these results, then free their space
+  gridrun gc digits_cnn --where seed=9 --delete   delete these results, then free their space
   gridrun gc --where state=failed --delete     forget failures
 
 Nothing is removed without --delete.

@@ -14,10 +14,10 @@ from ._screen import FORMATS, ID_DIGITS, show_rows
 EPILOG = """\b
 Examples:
   gridrun query                                        everything, the newest last
-  gridrun query train --where seed=0
+  gridrun query digits_cnn --where seed=0
   gridrun query --where "level<=0.3" --where state=done --format=csv > results.csv
   gridrun query --where dirty=True --keys=seed,accuracy,host
-  gridrun query train --format=json | jq '.[].accuracy'
+  gridrun query mismatch_accuracy --format=json | jq '.[].mismatch_accuracy'
 
 Keys are settings, parts of a result, and what is kept beside it: id, table, function, state, start, seconds,
 peak_mb, host, job, commit, dirty, versions (gridrun, python, numpy, torch). `gridrun show ID` prints all.
