@@ -88,6 +88,11 @@ def check() -> None:
     assert wrong == []
 
 
+def tidy() -> None:
+    """gc, while the others work."""
+    Store(Path(STORE)).collect(dry_run=False)
+
+
 def finish(n: int) -> None:
     grid = split([{}], "x", range(n))
     assert run(grid, work, cache_dir=STORE)("{x}") == [expected(x) for x in range(n)]
@@ -114,6 +119,7 @@ def torture(n_kills: int) -> dict[int, int]:
         os.kill(victim, signal.SIGKILL)
         os.waitpid(victim, 0)
         if len(killed_at) % 20 == 0:
+            os.waitpid(fork(tidy), 0)
             os.waitpid(fork(check), 0)
     for child in alive:
         killed_at[child] = time.monotonic_ns()
