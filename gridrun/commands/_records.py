@@ -66,10 +66,24 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def values(record: Record) -> dict[str, Any]:
-    """The parts of a result that is a dict; another result under its table's name. Large ones as a few words."""
+    """The parts of a result that is a dict; another result under its table's name. Large ones as a few words.
+
+    Of a training run, which keeps its own folder, the metrics.json there.
+    """
     outline = record.outline()
+    if outline is None:
+        return _metrics(record.folder / "metrics.json") if record.state == "done" else {}
     parts = outline if isinstance(outline, dict) else {record.table: outline}
     return {str(key): part for key, part in parts.items() if part is not None}
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        return {"metrics": f"unreadable: {error}"}
 
 
 @functools.lru_cache(maxsize=4096)

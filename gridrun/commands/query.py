@@ -52,7 +52,8 @@ def command(
         found = found[len(found) - limit :]
     rows = [{**values(each.record), **each.fields} for each in found]
     columns = asked(keys, rows) if keys else interesting(rows)
-    show_rows([{last_part(c, columns): row.get(c) for c in columns} for row in map(readable, rows)], form)
+    rows = list(map(readable, rows)) if form == "table" else rows
+    show_rows([{last_part(c, columns): row.get(c) for c in columns} for row in rows], form)
     if form == "table" and not rows:
         click.echo("no results")
 

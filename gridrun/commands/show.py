@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ._points import plural
-from ._records import last_part, store_of
+from ._records import last_part, store_of, values
 from ._screen import plain
 
 EPILOG = """\b
@@ -77,7 +77,7 @@ def describe(record: Any) -> dict[str, Any]:
     }
     settings = {last_part(key, record.dependencies): value for key, value in record.dependencies.items()}
     parts = {"result": {key: value for key, value in head.items() if value}, "settings": settings}
-    outcome = {"error": record.error} if record.state == "failed" else {"value": record.outline()}
+    outcome = {"error": record.error} if record.state == "failed" else {"value": values(record)}
     return {**parts, **outcome, "circumstances": context}
 
 

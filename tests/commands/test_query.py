@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from tiny_study import TinyStudy
+from tiny_study import PAGE, TinyStudy
 
 
 @pytest.fixture
@@ -81,3 +81,15 @@ def test_an_unknown_key_or_table_is_an_error(filled: TinyStudy, words: list[str]
 def test_an_empty_store_has_no_results(study: TinyStudy) -> None:
     assert study.run("query").out == "no results\n"
     assert json.loads(study.run("query", "--format=json").out) == []
+
+
+def test_a_run_that_keeps_its_own_folder_shows_its_metrics(study: TinyStudy) -> None:
+    page = PAGE.replace("import cachable, run, split", "import cachable, current_session, run, split")
+    page = page.replace('"point:seed"])', '"point:seed"], saver=None, loader=lambda *place: {}, checker=lambda *place: True)')
+    page = page.replace(
+        "    return {", "    (current_session().folder / 'metrics.json').write_text('{\"loss\": 0.25}')\n    return {"
+    )
+    study.write("waves", page)
+    assert study.run("train", "-exp=waves", "-seed=1", "-level=0.1").status == 0
+    (row,) = json.loads(study.run("query", "--where", "loss<1", "--keys=seed,loss,id", "--format=json").out)
+    assert (row["seed"], row["loss"], len(row["id"])) == (1, 0.25, 32)
