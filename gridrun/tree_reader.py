@@ -103,6 +103,8 @@ def _read_tensor(reader: TreeReader, node: dict[str, Any]) -> Any:
     tensor = reader.tensors[node["name"]]
     if "parameter" in node:
         tensor = torch.nn.Parameter(tensor, requires_grad=node["parameter"])
+    elif node.get("requires_grad"):
+        tensor.requires_grad_()
     remember(tensor, bytes.fromhex(node["digest"]))
     return tensor
 

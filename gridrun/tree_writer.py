@@ -188,7 +188,9 @@ def _write_torch(writer: TreeWriter, value: Any, path: str) -> Any:
     writer.tensors[name] = plain.clone() if plain.data_ptr() == value.data_ptr() and _shares(writer, plain) else plain
     about = {"dtype": str(value.dtype).replace("torch.", ""), "shape": list(value.shape)}
     node = {"$": "tensor", "name": name, "digest": encoded.hex(), **about}
-    return {**node, "parameter": value.requires_grad} if type(value) is torch.nn.Parameter else node
+    if type(value) is torch.nn.Parameter:
+        return {**node, "parameter": value.requires_grad}
+    return {**node, "requires_grad": True} if value.requires_grad else node
 
 
 def _shares(writer: TreeWriter, tensor: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -122,29 +121,8 @@ def test_every_command_has_help_with_an_example_and_no_option_of_one_letter(name
     assert all(len(option.lstrip("-")) > 1 for option in options)
 
 
-def cpu_seconds(command: list[str], folder: Path, compiled: Path) -> float:
-    """The least processor time of five runs: what the machine does besides does not count.
-
-    compiled: where Python keeps its bytecode; the first run writes it.
-    """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(compiled)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    times = []
-    for _ in range(6):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, cwd=folder, capture_output=True, check=True, env=environment)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    return min(times[1:])
-
-
-def test_help_answers_within_150_ms(tmp_path: Path) -> None:
-    assert cpu_seconds([sys.executable, "train.py", "--help"], ROOT, tmp_path / "compiled") < 0.150
-
-
-def test_with_everything_cached_train_takes_under_a_second_and_imports_nothing_slow(study: TinyStudy) -> None:
+def test_with_everything_cached_train_imports_nothing_slow(study: TinyStudy) -> None:
     assert study.run("train.py").status == 0
-    assert cpu_seconds(study.command("train.py"), study.folder, study.folder / "compiled") < 1.0
     command = [sys.executable, "-X", "importtime", "train.py"]
     done = subprocess.run(
         command, cwd=study.folder, env=study.environment(), capture_output=True, text=True, check=True
