@@ -85,7 +85,8 @@ def test_an_empty_store_has_no_results(study: TinyStudy) -> None:
 
 def test_a_run_that_keeps_its_own_folder_shows_its_metrics(study: TinyStudy) -> None:
     page = PAGE.replace("import cachable, run, split", "import cachable, current_session, run, split")
-    page = page.replace('"point:seed"])', '"point:seed"], saver=None, loader=lambda *place: {}, checker=lambda *place: True)')
+    own = "saver=None, loader=lambda *place: {}, checker=lambda *place: True"
+    page = page.replace('"point:seed"])', f'"point:seed"], {own})')
     page = page.replace(
         "    return {", "    (current_session().folder / 'metrics.json').write_text('{\"loss\": 0.25}')\n    return {"
     )
