@@ -1,6 +1,7 @@
 """python -m benchmarks [--rounds 5] [--only hits,misses]
 
-Measures the table of speeds and writes benchmarks/RESULTS.md; a part of it (--only) is printed instead.
+Measures the table of speeds and writes benchmarks/RESULTS.md, in ten to twenty minutes; a part of it (--only) is
+printed instead.
 """
 
 from __future__ import annotations
