@@ -34,6 +34,7 @@ def test_the_exit_status_is_0_only_if_every_point_is_done(study: TinyStudy) -> N
         (["train.py", "-exp=waves", "-sead=1"], "did you mean 'seed'?"),
         (["train.py", "-exp=waves", "-forse"], "did you mean 'force'?"),
         (["status", "-exp=wave"], "did you mean 'waves'?"),
+        (["train.py", "-mode=lokal", "--dry-run"], "did you mean 'local'?"),
     ],
 )
 def test_a_typing_error_exits_2_and_suggests_the_near_name(study: TinyStudy, words: list[str], near: str) -> None:

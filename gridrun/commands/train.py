@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UsageError, nearest
 from ..experiment import load, overridden
 from ._points import count, different_settings, in_words, is_done
 from ._screen import ID_DIGITS, cell, coloured, show_rows
@@ -65,6 +67,7 @@ def command(
     overrides = parse(settings, OPTIONS)
     grids: dict[str, Grid] = {}
     root = study(ctx)
+    check_profile(root, mode)
     for name in chosen(root, exp):
         with overridden(load(root, name), overrides) as experiment:
             grids[name] = experiment.train_grid()
@@ -85,6 +88,13 @@ def command(
         raise
     tell_outcome(grids, states, time.monotonic() - start)
     return all(is_done(state) for state in states)
+
+
+def check_profile(root: Path, mode: str | None) -> None:
+    """Raise UsageError for a mode without a profile in the study's launch/; `local` needs none."""
+    profiles = {"local", *(path.stem for path in root.glob("launch/*.toml"))}
+    if mode is not None and mode not in profiles:
+        raise UsageError(f"-mode={mode}: no such profile in {root / 'launch'}; {nearest(mode, profiles)}")
 
 
 def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int | None) -> None:
