@@ -149,7 +149,8 @@ class Schedule:
         marker: Future[Any] = Future()
         self.in_flight[marker] = block  # so that an interrupted computation gives its claim back
         if team.cached is None:
-            future: Future[Any] = self.pool.submit(compute_plain, team.function, block.jobs)
+            calls = [(job.args, job.kwargs) for job in block.jobs]
+            future: Future[Any] = self.pool.submit(compute_plain, team.function, calls)
         else:
             assert self.store is not None
             folder = str(self.store.path)
@@ -238,7 +239,7 @@ class Schedule:
         pool = make_process_pool(1)
         try:
             if team.cached is None:
-                outcome = pool.submit(compute_plain, team.function, [job]).result()[0]
+                outcome = pool.submit(compute_plain, team.function, [(job.args, job.kwargs)]).result()[0]
             else:
                 assert self.store is not None
                 outcomes, segment = pool.submit(

@@ -194,16 +194,16 @@ class Sweep:
         plan, values = miss.plan, miss.values
         from .work import Job
 
-        job = Job(miss.key, mark, (), {})
+        generation, session, dependencies = 0, "", None
         if plan.lookup is not None:
-            job.generation = plan.lookup.next_generation(miss.key, force=self.options.run_mode == "force")
-            job.session = plan.lookup.new_session(miss.key, job.generation)
-            job.dependencies = plan.keying(miss.shape).described(values)
+            generation = plan.lookup.next_generation(miss.key, force=self.options.run_mode == "force")
+            session = plan.lookup.new_session(miss.key, generation)
+            dependencies = plan.keying(miss.shape).described(values)
         if plan.filler.sees_point:
-            _, values = plan.filler.fill({**self.points[miss.number], **self._ids(plan, job.session)})
+            _, values = plan.filler.fill({**self.points[miss.number], **self._ids(plan, session)})
         n_args, keywords = miss.shape
-        job.args, job.kwargs = tuple(values[:n_args]), dict(zip(keywords, values[n_args:]))
-        return job
+        kwargs = dict(zip(keywords, values[n_args:]))
+        return Job(miss.key, mark, tuple(values[:n_args]), kwargs, generation, session, dependencies)
 
     @staticmethod
     def _ids(plan: Plan, session: str) -> dict[str, SessionId]:

@@ -7,8 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .cache import Cached
 from .codec import encode_result
@@ -38,8 +37,7 @@ class _Here(threading.local):
 HERE = _Here()
 
 
-@dataclass
-class Job:
+class Job(NamedTuple):
     """One point to compute."""
 
     key: bytes
@@ -51,8 +49,7 @@ class Job:
     dependencies: Any = None
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a job: its value (where it was computed), or the exception and its text."""
 
     key: bytes
@@ -62,9 +59,15 @@ class Outcome:
     stored: bool = False
 
 
-def compute_plain(function: Callable[..., Any], jobs: list[Job]) -> list[Outcome]:
-    """Compute jobs of a function whose results nobody keeps."""
-    return [_call(function, job, None)[0] for job in jobs]
+def compute_plain(function: Callable[..., Any], calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Outcome]:
+    """Call a function whose results nobody keeps."""
+    outcomes = []
+    for args, kwargs in calls:
+        try:
+            outcomes.append(Outcome(b"", function(*args, **kwargs)))
+        except (Exception, SystemExit) as error:
+            outcomes.append(_failure(b"", error))
+    return outcomes
 
 
 def compute_block(
@@ -96,15 +99,14 @@ def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool)
     outcome, start, seconds = _call(cached.function, job, session)
     if outcome.failed is None:
         try:
-            outcome.stored = _save(cached, job, store, context, outcome.value, start, seconds)
+            stored = _save(cached, job, store, context, outcome.value, start, seconds)
+            return Outcome(job.key, outcome.value if keep else None, stored=stored)
         except UnstorableResult as error:
-            outcome = _failure(job, error)
+            outcome = _failure(job.key, error)
         except _SaverError as error:
-            outcome = _failure(job, error.__cause__ or error)
-    if outcome.failed is not None:
-        put_failure(job, store, context, outcome.failed, start, seconds)
-    if not keep:
-        outcome.value = None
+            outcome = _failure(job.key, error.__cause__ or error)
+    assert outcome.failed is not None
+    put_failure(job, store, context, outcome.failed, start, seconds)
     return outcome
 
 
@@ -115,17 +117,17 @@ def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tu
     try:
         outcome = Outcome(job.key, function(*job.args, **job.kwargs))
     except (Exception, SystemExit) as error:
-        outcome = _failure(job, error)
+        outcome = _failure(job.key, error)
     finally:
         CURRENT.reset(token)
         HERE.running.pop()
     return outcome, start, time.perf_counter() - clock
 
 
-def _failure(job: Job, error: BaseException) -> Outcome:
+def _failure(key: bytes, error: BaseException) -> Outcome:
     message = f"the function called exit({error.code})" if isinstance(error, SystemExit) else _text_of(error)
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return Outcome(job.key, failed=Failed(type(error).__name__, message, text), exception=_sendable(error))
+    return Outcome(key, failed=Failed(type(error).__name__, message, text), exception=_sendable(error))
 
 
 def _text_of(error: BaseException) -> str:

@@ -150,6 +150,7 @@ def test_an_error_inside_a_called_function_is_left_as_it_is() -> None:
 
 def test_a_text_is_parsed_once_and_filled_many_times() -> None:
     text = "level {level} of {nest}, parsed once"
+    parse.cache_clear()
     before = parse.cache_info().misses
     filled = [format_template({"level": i, "nest": "{level}"}, text) for i in range(50)]
     assert filled == [f"level {i} of {i}, parsed once" for i in range(50)]
