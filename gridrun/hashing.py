@@ -156,8 +156,18 @@ def _other(value: Any) -> bytes:
         return b"D" + _identity(type(value)) + _dict(fields)
     for library, encoder in LIBRARIES.items():
         if library in sys.modules and (encoded := encoder(value)) is not None:
+            _learn(library, value)
             return encoded
     return _callable(value)
+
+
+def _learn(library: str, value: Any) -> None:
+    """Know an array or tensor at once the next time: its exact type decides."""
+    kind = type(value)
+    if library == "torch" and kind is sys.modules["torch"].Tensor:
+        ENCODERS[kind] = tensor_encoding
+    elif library == "numpy" and kind is sys.modules["numpy"].ndarray:
+        ENCODERS[kind] = _array
 
 
 def _identity(thing: Any) -> bytes:

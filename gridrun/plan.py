@@ -95,8 +95,8 @@ def plan_for(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
 def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes | None] | None:
     """point -> key, for arguments that are plain "{name}" or "{*}", and no dependency with a template in its key.
 
-    It gives None for a point that needs the long way: a missing key, a template, a value of unusual type. The function
-    itself is None where every point needs it.
+    It gives None for a point that needs the long way: a missing key, a template, a value without an encoding.
+    The function itself is None where every point needs it.
     """
     slots = keying.slots
     if not all(isinstance(slot, int) for slot in slots.values()):
@@ -108,7 +108,8 @@ def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes 
         return None
     wholes = [(sources[slots[name]], label, default) for name, label, default in recipes if name in slots]
     parts = [(sources[slots[name]], key, part_label(label)) for label, name, key in keying.parts]
-    encoder_of, prefix, digest = hashing.ENCODERS.get, keying.cached.prefix, hashing.digest
+    encoder_of, encode_other, digest = hashing.ENCODERS.get, hashing.encode_value, hashing.digest
+    prefix = keying.cached.prefix
 
     def key_of(point: Any) -> bytes | None:
         pieces = [prefix]
@@ -116,8 +117,8 @@ def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes 
         try:
             for source, label, default in wholes:
                 value = point[source]
-                encoder = encoder_of(value.__class__)
-                if encoder is None or value.__class__ is str and has_template(value):
+                encoder = encoder_of(value.__class__, encode_other)
+                if value.__class__ is str and has_template(value):
                     return None
                 encoded = encoder(value)
                 if encoded != default:
@@ -128,8 +129,8 @@ def _quick_key(keying: Keying, sources: Sequence[str]) -> Callable[[Any], bytes 
                 if argument.__class__ is not dict:
                     return None
                 value = argument[key]
-                encoder = encoder_of(value.__class__)
-                if encoder is None or value.__class__ is str and has_template(value):
+                encoder = encoder_of(value.__class__, encode_other)
+                if value.__class__ is str and has_template(value):
                     return None
                 add(label)
                 add(encoder(value))
