@@ -28,7 +28,7 @@ def points(grid: AnyGrid) -> Sequence[Mapping[str, Any]]:
     >>> points({"a": 1})
     [{'a': 1}]
     """
-    if isinstance(grid, Mapping):
+    if type(grid) is dict or isinstance(grid, Mapping):
         return [grid]
     listed = grid if isinstance(grid, (list, tuple)) else list(grid)
     if set(map(type, listed)) - {dict}:

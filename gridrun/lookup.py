@@ -104,6 +104,8 @@ class Lookup:
 
     def find(self, key: bytes, keying: Keying, values: Sequence[Any]) -> Found | None:
         """The result that holds for a key: the newest generation, and in it the first record that is whole."""
+        if key not in self.store.index:
+            return None
         kinds = (RESULT, STARTED) if self.cached.keeps_own_files else (RESULT,)
         results = [(f, r, self._verdict(f.contexts[r.context])) for f, r in self.store.rows(key) if r.kind in kinds]
         holding = [found for found in results if self._holds(found[2], keying, values)]
@@ -196,6 +198,8 @@ class Lookup:
 
     def next_generation(self, key: bytes, force: bool = False) -> int:
         """The generation of a new result: the newest again (its file is damaged), or the one after, if forced."""
+        if key not in self.store.index:
+            return 0
         rows = self.store.rows(key)
         mine = [r for f, r in rows if r.kind == RESULT and self._verdict(f.contexts[r.context]).current]
         if not mine:

@@ -30,8 +30,10 @@ class Progress:
         self.failed += failed
         self.cached += cached
         self.running, self.waiting = running, waiting
+        if not self.wanted:
+            return
         now = time.monotonic()
-        if not self.wanted or now - self.started < PATIENCE_S:
+        if now - self.started < PATIENCE_S:
             return
         if sys.stderr.isatty():
             self._draw()

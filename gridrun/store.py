@@ -340,7 +340,7 @@ def open_store(cache_dir: str | os.PathLike[str] | None = None) -> Store:
     """
     text = os.fspath(cache_dir) if cache_dir else default_store()
     pid = os.getpid()
-    store = _OPEN.get((pid, text)) if os.path.isabs(text) else None
+    store = _OPEN.get((pid, text)) if text[:1] == "/" else None
     if store is None:
         full = os.path.abspath(text)
         store = _OPEN.get((pid, full)) or Store(Path(full))
