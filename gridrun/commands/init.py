@@ -19,6 +19,8 @@ FILES = {
     "train.py": "train.py",
     "make_figures.py": "make_figures.py",
     "launch/local.toml": "launch/local.toml",
+    "launch/slurm.toml": "launch/slurm.toml",
+    "launch/lsf.toml": "launch/lsf.toml",
     "gitignore.txt": ".gitignore",
     "sessions.md": "sessions/README.md",
 }

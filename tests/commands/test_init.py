@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ from shutil import copytree, ignore_patterns
 
 import pytest
 from tiny_study import ROOT, TinyStudy
+
+from gridrun.commands.init import FILES
+from gridrun.commands.new import TEMPLATES
+from gridrun.dispatch.profile import load_profile, parse_profile
 
 LEFT_OUT = ignore_patterns(".*", "sessions", "figures", "*.egg-info", "build", "__pycache__", "tests")
 
@@ -40,6 +45,8 @@ def test_an_installed_gridrun_starts_a_study_that_works(installed: Path, tmp_pat
     for name in (
         "experiments",
         "launch/local.toml",
+        "launch/slurm.toml",
+        "launch/lsf.toml",
         "sessions/README.md",
         "train.py",
         "make_figures.py",
@@ -50,6 +57,21 @@ def test_an_installed_gridrun_starts_a_study_that_works(installed: Path, tmp_pat
     assert "120 cached" in run("train.py", folder=study).stdout
     assert "drew figures/first_question.png" in run("make_figures.py", folder=study).stdout
     assert not (tmp_path / "sessions").exists()
+
+
+def test_a_new_study_has_this_repository_s_profiles(tmp_path: Path) -> None:
+    for ours in (ROOT / "launch").glob("*.toml"):
+        assert (TEMPLATES / "launch" / ours.name).read_text() == ours.read_text()
+        assert f"launch/{ours.name}" in FILES
+        assert load_profile(ROOT, ours.stem).executor == ours.stem
+
+
+def test_what_a_profile_shows_commented_out_is_right_too(tmp_path: Path) -> None:
+    for ours in (ROOT / "launch").glob("*.toml"):
+        text = re.sub(r"^( *)# (\"|[\w-]+ = )", r"\1\2", ours.read_text(), flags=re.MULTILINE)
+        profile = parse_profile(ours.stem, text)
+        if ours.stem != "local":
+            assert len(profile.setup) >= 2 and len(profile.settings["extra"]) == 3 and profile.settings["chunk"] == 20
 
 
 def test_nothing_that_exists_is_overwritten(study: TinyStudy) -> None:
