@@ -25,7 +25,7 @@ GIT_S = 60.0
 
 
 # ---------------------------------------------------------------------------------------------------------- the record
-def record(root: Path, setup: Sequence[str] = ()) -> dict[str, Any]:
+def code_record(root: Path, setup: Sequence[str] = ()) -> dict[str, Any]:
     """What computes the points, for the manifest: commit, edits since, interpreter, packages, set-up lines.
 
     `edits` is a hash of what differs from the commit (untracked .py files included), "" where nothing does; without

@@ -11,7 +11,7 @@ import pytest
 from tiny_study import ROOT, TinyStudy
 
 from gridrun.dispatch import snapshot
-from gridrun.dispatch.snapshot import copy_code, record
+from gridrun.dispatch.snapshot import code_record, copy_code
 from gridrun.errors import StoreError, UsageError
 from gridrun.provenance import git_state
 
@@ -133,7 +133,7 @@ def test_the_record_names_commit_edits_interpreter_and_packages(code: Path) -> N
     (code / "experiments").rename(code.parent / "aside")
     (code / "environment").rename(code.parent / "aside2")
     (code / ".venv").rename(code.parent / "aside3")
-    found = record(code, ["module load python"])
+    found = code_record(code, ["module load python"])
     assert found["git"] == {"commit": git(code, "rev-parse", "HEAD").strip(), "dirty": False}
     assert found["edits"] == ""
     assert found["interpreter"] == sys.executable and found["setup"] == ["module load python"]
@@ -145,25 +145,25 @@ def test_each_edit_and_each_new_page_has_its_own_hash(code: Path) -> None:
     git(code, "init")
     git(code, "add", "train.py", "experiments/waves.py")
     git(code, "commit", "-m", "one")
-    seen = [record(code)["edits"]]
+    seen = [code_record(code)["edits"]]
     (code / "experiments" / "waves.py").write_text("# edited")
-    seen.append(record(code)["edits"])
+    seen.append(code_record(code)["edits"])
     (code / "experiments" / "rocks.py").write_text("# new")
-    seen.append(record(code)["edits"])
+    seen.append(code_record(code)["edits"])
     (code / "experiments" / "rocks.py").write_text("# new, and edited")
-    seen.append(record(code)["edits"])
+    seen.append(code_record(code)["edits"])
     assert len(set(seen)) == 4
     (code / "experiments" / "rocks.py").unlink()
-    assert record(code)["edits"] == seen[1]
+    assert code_record(code)["edits"] == seen[1]
 
 
 def test_without_git_the_code_has_a_hash(code: Path) -> None:
-    before = record(code)
+    before = code_record(code)
     assert before["git"] == {} and before["edits"]
     (code / "figures" / "waves.png").write_text("drawn anew")
-    assert record(code)["edits"] == before["edits"]
+    assert code_record(code)["edits"] == before["edits"]
     (code / "train.py").write_text("# edited")
-    assert record(code)["edits"] != before["edits"]
+    assert code_record(code)["edits"] != before["edits"]
 
 
 def test_functions_of_a_copy_have_the_keys_of_the_study(study: TinyStudy, tmp_path: Path) -> None:
