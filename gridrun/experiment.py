@@ -47,6 +47,12 @@ class Experiment:
         """Draw the page's figures."""
         self._call("visualize")
 
+    @property
+    def launch_settings(self) -> Any:
+        """What the page asks of a cluster for its points: `launch_settings` of the class, or of the module."""
+        module = sys.modules[getattr(self.holder, "__module__", "")] if isinstance(self.holder, type) else self.holder
+        return getattr(self.holder, "launch_settings", getattr(module, "launch_settings", {}))
+
     def _call(self, function: str) -> Any:
         with _no_exit(f"{self.name}.{function}()"):
             owner = self.holder() if isinstance(self.holder, type) else self.holder

@@ -13,7 +13,7 @@ from ..errors import UsageError, nearest
 from .settings import Layer, merged
 from .values import above_zero, checked, line, one_of, shell_lines, table, whole
 
-EXECUTORS = ("local", "slurm", "lsf")
+EXECUTORS = ("local", "slurm", "lsf", "inprocess")  # the last: a scheduler for tests, in the process that submits
 ALIASES = {"bsub": "lsf"}
 UNITS = ("KB", "MB", "GB", "TB")
 

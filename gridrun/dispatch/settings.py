@@ -131,15 +131,25 @@ def merged(*layers: Layer) -> Settings:
 
     False takes a flag of an earlier layer away. Raises UsageError that names the layer, the key and the near one.
     """
+    together = joined(*layers)
+    flagged = together.pop("extra", {}).items()
+    extra = {flag: content for flag, content in flagged if not (content is None or content is False)}  # 0 is a value
+    return Settings(**together, extra=extra)
+
+
+def joined(*layers: Layer) -> dict[str, Any]:
+    """Several layers as one, to be merged later: only what they say, without defaults.
+
+    >>> joined(("architecture", {"mem_gb": 8}), ("experiment", {"queue": "long"}))
+    {'mem_gb': 8.0, 'partition': 'long'}
+    """
     together: dict[str, Any] = {}
     for name, given in layers:
         settings = read(name, given)
         if "extra" in settings:
             settings["extra"] = {**together.get("extra", {}), **settings["extra"]}
         together |= settings
-    flagged = together.pop("extra", {}).items()
-    extra = {flag: content for flag, content in flagged if not (content is None or content is False)}  # 0 is a value
-    return Settings(**together, extra=extra)
+    return together
 
 
 def read(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

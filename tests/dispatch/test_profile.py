@@ -60,7 +60,7 @@ def test_an_empty_file_is_the_defaults_of_the_executor_it_is_named_after(tmp_pat
     assert load_profile(tmp_path, "slurm") == Profile("slurm", "slurm")
     assert Profile("slurm", "slurm").interpreter == sys.executable
     write(tmp_path, "night", "")
-    with pytest.raises(UsageError, match=r"launch/night.toml: executor = 'night'; it must be one of local, slurm, lsf"):
+    with pytest.raises(UsageError, match=r"launch/night.toml: executor = 'night'; it must be one of local, slurm"):
         load_profile(tmp_path, "night")
 
 
