@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import UsageError, nearest
@@ -88,11 +88,16 @@ NOT_IN_KEY = ("data_dir",)
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of network with its default settings."""
+    """A kind of network with its default settings.
+
+    `launch_settings` are what its training needs of a cluster, as {"mem_gb": 8, "timeout_min": 240}; they are no
+    part of a point's key, and an experiment, a point or the command line may say otherwise.
+    """
 
     name: str
     about: str
     defaults: Mapping[str, Any]
+    launch_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, **settings: Any) -> Point:
         """The default point with `settings` changed, its "architecture" and its cachable "train".

@@ -1,5 +1,5 @@
 """The folder of one training run: weights.safetensors, metrics.json, log.jsonl, and `completed`, written
-last.
+last; until then there may be a checkpoint (see checkpoint.py).
 
 Each file is written aside and renamed into place, so it is whole or absent. `completed` holds the checksums
 of the others: without it, or with another checksum, the run is not done and is computed again.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ import xxhash
 from ..files import write_whole
 
 WEIGHTS, METRICS, LOG, COMPLETED = "weights.safetensors", "metrics.json", "log.jsonl", "completed"
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def run_folder(cache_dir: str | Path, session_id: str) -> Path:
@@ -27,13 +28,15 @@ def run_folder(cache_dir: str | Path, session_id: str) -> Path:
 
 
 def finish(folder: Path, weights: bytes, metrics: Mapping[str, Any]) -> None:
-    """Write the results of a run, and then that they are complete."""
+    """Write the results of a run, and then that they are complete; its checkpoint is of no more use."""
     (folder / COMPLETED).unlink(missing_ok=True)
     files = {WEIGHTS: weights, METRICS: json.dumps(metrics, indent=1).encode()}
     for name, data in files.items():
         write_whole(folder / name, data)
     checksums = {name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()}
     write_whole(folder / COMPLETED, json.dumps(checksums).encode())
+    for path in (folder / CHECKPOINT, *folder.glob(f".{CHECKPOINT}.*")):  # and what was left of saving it
+        path.unlink(missing_ok=True)
 
 
 def checksums(folder: Path) -> dict[str, str] | None:
@@ -60,16 +63,18 @@ def is_whole(folder: Path) -> bool:
 def log_of(folder: Path | None) -> Iterator[Any]:
     """A function that appends a line to the run's log at once; it does nothing where there is no folder.
 
-    A log is only ever appended to: a run that starts anew begins with another {"started": ...} line.
+    A log is only ever appended to: a run that starts anew, or goes on from a checkpoint, begins with another
+    {"started": ...} line. A line for which the disk has no room is left out: a log ends no training.
     """
     if folder is None:
         yield lambda **values: None
         return
-    with open(folder / LOG, "a", buffering=1, encoding="utf-8") as file:
+    with open(folder / LOG, "ab", buffering=0) as file:
         begin = time.time()
         _line(file, {"started": round(begin, 3)})
         yield lambda **values: _line(file, {**values, "seconds": round(time.time() - begin, 3)})
 
 
-def _line(file: IO[str], values: Mapping[str, Any]) -> None:
-    file.write(json.dumps(values) + "\n")
+def _line(file: IO[bytes], values: Mapping[str, Any]) -> None:
+    with suppress(OSError):
+        file.write(json.dumps(values).encode() + b"\n")

@@ -1,7 +1,7 @@
 """Training one point: the cachable `train` of every architecture.
 
-A run owns the folder sessions/runs/<id> (see folder.py). A hit reads two small JSON files there and imports
-no torch.
+A run owns the folder sessions/runs/<id> (see folder.py), and goes on from the checkpoint there if it was killed
+before (see checkpoint.py). A hit reads two small JSON files there and imports no torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 from .. import cachable, current_session, get
 from . import folder as files
+from .checkpoint import Checkpoint, maker
+from .progress import Progress
 from .weights import SavedWeights, WeightsInMemory
 
 Result = dict[str, Any]
@@ -33,7 +35,8 @@ def train(model: Mapping[str, Any]) -> Result:
     session = current_session()
     folder = session.folder if session is not None else None
     with settings.reproducible(model), files.log_of(folder) as log:
-        weights, metrics = _fit(model, log)
+        checkpoint = Checkpoint(folder / files.CHECKPOINT, maker(get(model, "device")), log) if folder else None
+        weights, metrics = _fit(model, log, checkpoint)
     if folder is None:
         return {"weights": WeightsInMemory(weights), **metrics}
     from safetensors.torch import save
@@ -42,17 +45,27 @@ def train(model: Mapping[str, Any]) -> Result:
     return load(folder.name, "", str(folder.parent.parent))
 
 
-def _fit(model: Mapping[str, Any], log: Callable[..., None]) -> tuple[dict[str, Any], Result]:
+def _fit(
+    model: Mapping[str, Any], log: Callable[..., None], checkpoint: Checkpoint | None
+) -> tuple[dict[str, Any], Result]:
     """The chosen weights, on the CPU, and the metrics of the last epoch and of the test."""
     from ..training.evaluation import accuracy, logits_at
-    from ..training.loop import fit, start
+    from ..training.loop import fit
+    from ..training.state import start
     from . import settings
 
     network, data, schedule = settings.network(model), settings.splits(model), settings.schedule(model)
-    state, metrics = start(network, schedule.optimizer), Result()
     seed, method = get(model, "seed"), settings.method(model)
-    for step, metrics, _ in fit(network, data.train, data.validation, method, schedule, seed, state):
-        log(step=step, **metrics)
+    state, metrics = start(network, schedule.optimizer), Result()
+    if checkpoint is not None:
+        state = checkpoint.resumed(state)
+    progress = Progress(len(schedule.rates()))
+    for step, metrics, _ in fit(network, data.train, data.validation, method, schedule, seed, state, every_step=True):
+        if metrics:
+            log(step=step, **metrics)
+            progress.tell(metrics)
+        elif checkpoint is not None:  # never between epochs, so that the last epoch's metrics are always made
+            checkpoint.save_if_due(state)
     with settings.mendable():
         weights = state.weights(get(model, "checkpoint"))
     test_accuracy = accuracy(logits_at(network, weights, data.test[0]), data.test[1])

@@ -1,25 +1,25 @@
-"""The one training loop: a generator that yields (step, metrics, state) after every epoch.
+"""The one training loop: a generator that yields (step, metrics, state) after every epoch, or every step.
 
 Randomness comes from streams named by seed, purpose and epoch or step (`seeding`), so the state holds no
-random generator, and a run continued from any yielded state ends in the same weights, bit for bit, as one
-never interrupted.
+random generator, and a run continued from any yielded state ends in the same weights and metrics, bit for bit,
+as one never interrupted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from .adam import OPTIMIZERS, Adam
-from .adversarial import Theta
-from .evaluation import accuracy, logits_at, parameters_of
+from .adam import OPTIMIZERS
+from .evaluation import accuracy, logits_at
 from .objective import Method, objective
 from .seeding import generator
+from .state import State, start
 
-CHECKPOINTS = ("final", "best")
 Images = tuple[Tensor, Tensor]  # images (n, channels, height, width) and labels (n,)
 
 
@@ -47,33 +47,6 @@ class Schedule:
         return [rate for n, rate in zip(self.n_epochs, self.learning_rate, strict=True) for _ in range(n)]
 
 
-@dataclass
-class State:
-    """All that the next epoch depends on, and the weights of the best epoch on the validation images."""
-
-    theta: Theta
-    optimizer: Adam
-    epoch: int = 0
-    step: int = 0
-    best_theta: Theta | None = None
-    best_accuracy: float = -1.0
-
-    def weights(self, checkpoint: str) -> Theta:
-        """Detached weights: "final" as they stand, or "best" on the validation images."""
-        if checkpoint not in CHECKPOINTS:
-            raise ValueError(f"checkpoint={checkpoint!r}: want one of {', '.join(CHECKPOINTS)}")
-        if checkpoint == "best" and self.best_theta is None:
-            raise ValueError('checkpoint="best" needs validation images: set validation_fraction above 0')
-        chosen = self.best_theta if checkpoint == "best" and self.best_theta is not None else self.theta
-        return {name: tensor.detach().clone() for name, tensor in chosen.items()}
-
-
-def start(model: nn.Module, optimizer: str = "adam") -> State:
-    """The state before the first epoch, at the model's own parameters (which training then leaves alone)."""
-    theta = {name: tensor.requires_grad_() for name, tensor in parameters_of(model).items()}
-    return State(theta, OPTIMIZERS[optimizer].at(theta))
-
-
 def fit(
     model: nn.Module,
     train: Images,
@@ -82,18 +55,21 @@ def fit(
     schedule: Schedule,
     seed: int,
     state: State | None = None,
+    every_step: bool = False,
 ) -> Iterator[tuple[int, dict[str, float], State]]:
     """Train, yielding after each epoch the number of steps so far, the epoch's metrics, and the state
     (changed in place).
 
     Metrics: epoch, learning_rate, loss and training_accuracy (means over the epoch's batches), and
-    validation_accuracy where there are validation images.
+    validation_accuracy where there are validation images. `every_step` yields after each training step too,
+    with no metrics; after the last step of an epoch that is before the epoch is judged.
     """
     state = state if state is not None else start(model, schedule.optimizer)
     for epoch, rate in list(enumerate(schedule.rates()))[state.epoch :]:
-        metrics = {"epoch": epoch + 1, "learning_rate": rate}
-        metrics |= _train_epoch(model, train, method.at_epoch(epoch), schedule.batch_size, rate, seed, state)
-        state.epoch = epoch + 1
+        for _ in _steps(model, train, method.at_epoch(epoch), schedule.batch_size, rate, seed, state):
+            if every_step:
+                yield state.step, {}, state
+        metrics = {"epoch": epoch + 1, "learning_rate": rate, **_end_epoch(state)}
         if validation is not None:
             metrics["validation_accuracy"] = _validate(model, validation, state)
         yield state.step, metrics, state
@@ -111,19 +87,25 @@ def batches(n_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[T
     return iter(order[: n_images // size * size].split(size))
 
 
-def _train_epoch(
+def _steps(
     model: nn.Module, train: Images, method: Method, batch_size: int, rate: float, seed: int, state: State
-) -> dict[str, float]:
+) -> Iterator[None]:
+    """Do the steps of an epoch that the state has not done yet."""
     images, labels = train
-    losses, accuracies = [], []
-    for index in batches(len(images), batch_size, seed, state.epoch):
+    for index in islice(batches(len(images), batch_size, seed, state.epoch), len(state.losses), None):
         x, y = images[index], labels[index]
         loss, logits = objective(model, state.theta, x, y, method, generator(seed, "step", state.step))
         gradients = torch.autograd.grad(loss, list(state.theta.values()))
         state.optimizer.update(state.theta, gradients, rate)
         state.step += 1
-        losses.append(loss.detach())
-        accuracies.append(accuracy(logits, y))
+        state.losses.append(loss.detach())
+        state.accuracies.append(accuracy(logits, y))
+        yield
+
+
+def _end_epoch(state: State) -> dict[str, float]:
+    losses, accuracies = state.losses, state.accuracies
+    state.losses, state.accuracies, state.epoch = [], [], state.epoch + 1
     return {"loss": torch.stack(losses).mean().item(), "training_accuracy": sum(accuracies) / len(accuracies)}
 
 
