@@ -128,6 +128,11 @@ class Lookup:
                 return found
         return None
 
+    def has(self, key: bytes, generation: int, keying: Keying, values: Sequence[Any]) -> bool:
+        """Whether the store has a whole result of a key that holds, of this generation or a later one."""
+        found = self.find(key, keying, values)
+        return found is not None and found.row.generation >= generation
+
     def load(self, found: Found) -> Any:
         """The value of a result. Raises DamagedFile if its file is not what was written."""
         if self.cached.is_custom:

@@ -7,8 +7,6 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
-
 
 class Owner(NamedTuple):
     """A process: `machine` is equal only where process ids mean the same; `start` tells a reused pid."""
@@ -45,8 +43,21 @@ def this_owner() -> Owner:
 
 @functools.lru_cache(maxsize=8)
 def _owner(pid: int) -> Owner:
-    job = next((os.environ[v] for v in JOB_VARIABLES if os.environ.get(v)), "")
-    return Owner(random_name(), host_name(), machine_id(), pid, process_start(pid) or "", job)
+    return Owner(random_name(), host_name(), machine_id(), pid, process_start(pid) or "", job_name())
+
+
+def job_name() -> str:
+    """The job of a scheduler that this process is part of, as its commands name it; "" outside one.
+
+    12_3 is task 3 of Slurm's array 12, 12[4] task 4 of LSF's.
+    """
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    if array and index:
+        return f"{array}_{index}"
+    if slurm := os.environ.get("SLURM_JOB_ID", ""):
+        return slurm
+    lsf, index = os.environ.get("LSB_JOBID", ""), os.environ.get("LSB_JOBINDEX", "")
+    return f"{lsf}[{index}]" if lsf and index not in ("", "0") else lsf
 
 
 def is_alive(owner: Owner) -> bool | None:

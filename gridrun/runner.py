@@ -23,7 +23,7 @@ class Options(NamedTuple):
     run_mode: str = "normal"
     cache_dir: Any = None
     store_key: str | None = None
-    mode: str | None = None
+    mode: Any = None
     on_error: str = "raise"
     progress: bool | None = None
     backend: str = "threads"
@@ -36,8 +36,6 @@ class Options(NamedTuple):
             raise UsageError(f"run(run_mode={self.run_mode!r}); it is one of {', '.join(RUN_MODES)}")
         if self.on_error not in ON_ERROR:
             raise UsageError(f"run(on_error={self.on_error!r}); it is one of {', '.join(ON_ERROR)}")
-        if self.mode not in (None, "local"):
-            raise UsageError(f"run(mode={self.mode!r}); this version computes on this machine: mode is None or 'local'")
         return self
 
 
@@ -67,6 +65,8 @@ def run(
         `session_id` and `<table_name>_session_id`.
     on_error: "raise" the first error after all other points are finished, or "store" a Failed in its place.
     progress: True or False; by default shown for runs of over a second, and not in tests.
+    mode: where: None or "local" is here; the name of another profile of launch/ sends the missing points to its
+        scheduler, as tasks of `n_threads` points side by side, and waits for them.
     wait_s: how long to wait for points that another process computes; by default as long as it lives.
 
     >>> run([{"a": 1, "b": 2}, {"a": 3, "b": 4}], lambda x, y: x + y)("{a}", "{b}")

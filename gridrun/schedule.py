@@ -39,6 +39,7 @@ class Team:
     context: bytes = b""
     is_done: Callable[[Job], bool] = lambda job: False
     size: int = 1  # of the next block
+    most: int = MAX_BLOCK
 
 
 @dataclass
@@ -50,7 +51,10 @@ class Block:
 
 
 class Schedule:
-    """Computes jobs on a pool; outcomes are handed to `deliver` as they come, in the caller's thread."""
+    """Computes jobs on a pool; outcomes are handed to `deliver` as they come, in the caller's thread.
+
+    on_start: told of all jobs in flight whenever some more begin.
+    """
 
     def __init__(
         self,
@@ -61,8 +65,10 @@ class Schedule:
         backend: str = "threads",
         keep: bool = True,
         wait_s: float | None = None,
+        on_start: Callable[[list[Job]], None] | None = None,
     ) -> None:
         self.store, self.deliver, self.progress = store, deliver, progress
+        self.on_start = on_start
         self.n_workers, self.backend, self.wait_s = n_workers, backend, wait_s
         self.in_processes = n_workers > 1 and backend == "processes"
         self.keep = keep and not self.in_processes
@@ -146,6 +152,8 @@ class Schedule:
     def _submit(self, block: Block) -> None:
         team = block.team
         self.progress.update(running=len(self.in_flight) + 1)
+        if self.on_start is not None:
+            self.on_start([job for other in (*self.in_flight.values(), block) for job in other.jobs])
         marker: Future[Any] = Future()
         self.in_flight[marker] = block  # so that an interrupted computation gives its claim back
         if team.cached is None:
@@ -188,7 +196,7 @@ class Schedule:
     def _adapt(self, block: Block) -> None:
         took = max(time.monotonic() - block.started, 1e-6)
         fitting = int(len(block.jobs) * BLOCK_S / took)
-        block.team.size = max(1, min(fitting, 4 * len(block.jobs), MAX_BLOCK))
+        block.team.size = max(1, min(fitting, 4 * len(block.jobs), block.team.most))
 
     def _release(self, block: Block, segment: str) -> None:
         if block.claim is not None and self.store is not None:

@@ -21,11 +21,14 @@ from .store import Store
 from .template import format_template, get
 
 if TYPE_CHECKING:
+    from .dispatch.profile import Profile
     from .runner import Options
     from .schedule import Team
     from .work import Job, Outcome
 
 REFRESH_S = 1.0  # how old the view of a store may be when points are looked up
+LAUNCH = "launch_settings"  # of a point: what its task asks of a scheduler
+NOT_THERE = Failed("NotComputed", "its job left no result", "")
 ATTEMPTS = 3  # at a result whose file is damaged
 
 
@@ -61,6 +64,7 @@ class Sweep:
         self.exception: BaseException | None = None
         self.n_failed = 0
         self.only_telling = False
+        self.profile = _cluster(options.mode)
         self.plans = self._plan(func)
 
     # ------------------------------------------------------------------------------------------------------ preparing
@@ -100,7 +104,7 @@ class Sweep:
                 if self.values[number] is MISS:
                     self._look_closely(plan, number, keys[number] if keys else None)
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Before a point is called missing: has another process stored it a moment ago?"""
         if self.misses and self.store is not None:
             self.store.refresh()
@@ -110,7 +114,7 @@ class Sweep:
                     del self.misses[mark]
 
     def _look_closely(self, plan: Plan, number: int, key: bytes | None) -> None:
-        shape, values = plan.filler.fill(self.points[number])
+        shape, values = plan.filler.fill(self._seen(number))
         miss = Miss(plan, number, shape, values)
         if plan.lookup is None:
             self.misses[number.to_bytes(8, "big")] = miss
@@ -122,6 +126,11 @@ class Sweep:
             known.twins.append(number)
         elif self.options.run_mode == "force" or not self._hit(plan.lookup, miss):
             self.misses[mark] = miss
+
+    def _seen(self, number: int) -> Mapping[str, Any]:
+        """A point as functions see it: what it asks of a scheduler is no input of theirs, and so in no key."""
+        point = self.points[number]
+        return {k: v for k, v in point.items() if k != LAUNCH} if LAUNCH in point else point
 
     def _hit(self, lookup: Lookup, miss: Miss) -> bool:
         """Take a point's result from the store, if it has a whole one."""
@@ -159,8 +168,11 @@ class Sweep:
                 if self.options.run_mode == "force":
                     plan.lookup.store.refresh()  # so that a new generation is newer than every other
                 plan.lookup.store.claim_table(plan.lookup.cached.table, plan.lookup.cached.identity)
+        if self.profile is not None:
+            self._compute_elsewhere(self.profile)
+            return
         teams = {id(plan): self._team(plan) for plan, _ in self.plans}
-        work = [(teams[id(miss.plan)], self._job(mark, miss)) for mark, miss in self.misses.items()]
+        work = [(teams[id(plan)], job) for plan, job, _ in self.work()]
         name = getattr(work[0][0].function, "__name__", "run")
         progress = Progress(name, len(self.points), len(self.points) - len(work), self.options.progress)
         schedule = Schedule(
@@ -177,6 +189,23 @@ class Sweep:
             schedule.run(work)
         finally:
             progress.close()
+
+    def work(self) -> list[tuple[Plan, Job, int]]:
+        """The calls of the points that are missing, each with its plan and the number of its (first) point."""
+        return [(miss.plan, self._job(mark, miss), miss.number) for mark, miss in self.misses.items()]
+
+    def _compute_elsewhere(self, profile: Profile) -> None:
+        """Let a scheduler's jobs compute what is missing."""
+        from .dispatch.elsewhere import compute
+
+        for mark, failed in compute(self, profile).items():
+            miss = self.misses[mark]
+            if failed is None and miss.plan.lookup is not None and self._hit(miss.plan.lookup, miss):
+                self.fresh.update((miss.number, *miss.twins))
+                continue
+            self.n_failed += 1
+            self.values[miss.number] = failed or NOT_THERE
+            self.exception = self.exception or _remade(failed or NOT_THERE)
 
     def _team(self, plan: Plan) -> Team:
         from .schedule import Team
@@ -200,7 +229,7 @@ class Sweep:
             session = plan.lookup.new_session(miss.key, generation)
             dependencies = plan.keying(miss.shape).described(values)
         if plan.filler.sees_point:
-            _, values = plan.filler.fill({**self.points[miss.number], **self._ids(plan, session)})
+            _, values = plan.filler.fill({**self._seen(miss.number), **self._ids(plan, session)})
         n_args, keywords = miss.shape
         kwargs = dict(zip(keywords, values[n_args:]))
         return Job(miss.key, mark, tuple(values[:n_args]), kwargs, generation, session, dependencies)
@@ -256,7 +285,7 @@ class Sweep:
         """What run() gives."""
         self.look()
         if self.options.run_mode in ("load", "load_any"):
-            self._look_again()
+            self.look_again()
             if self.misses and self.options.run_mode == "load":
                 raise NotComputed(messages.not_computed(list(self.misses.values()), len(self.points)))
         else:
@@ -287,15 +316,18 @@ class Sweep:
         """What explain() gives."""
         self.only_telling = True
         self.look()
-        self._look_again()
-        running = {}
+        self.look_again()
+        running, waiting = {}, {}
         if self.store is not None:
             running = {key: claim for claim in self.store.live_claims() for key in claim.keys}
+            waiting = self._queued()
         states = [PointState("cached", self.ids.get(n, ""), self.notes.get(n, "")) for n in range(len(self.points))]
         for mark, miss in self.misses.items():
             state = PointState("missing")
             if mark in running:
                 state = PointState("running", "", str(running[mark].owner))
+            elif mark in waiting:
+                state = PointState("pending", "", f"sent as {waiting[mark]}")
             elif miss.plan.lookup is not None:
                 if stale := miss.plan.lookup.staleness(miss.key):
                     state = PointState("stale", "", f"changed: {stale}")
@@ -304,6 +336,14 @@ class Sweep:
             for number in (miss.number, *miss.twins):
                 states[number] = state
         return states
+
+    def _queued(self) -> dict[bytes, str]:
+        """The points that wait in a scheduler's queue, each with its submission."""
+        if self.store is None or not (self.store.path / "jobs").is_dir():
+            return {}
+        from .dispatch.queue import queued
+
+        return queued(self.store)
 
     def _serve_twins(self) -> None:
         """Points with equal keys were computed once; each gets an object of its own."""
@@ -335,6 +375,15 @@ class Sweep:
                 _store_result(point, str(self.options.store_key), value, plan.function)
             out.append({**point, **ids})  # a result that carries ids along does not replace its own
         return out
+
+
+def _cluster(mode: Any) -> Profile | None:
+    """The profile of a mode that computes elsewhere; None for this machine."""
+    if mode in (None, "local"):
+        return None
+    from .dispatch.elsewhere import cluster_profile
+
+    return cluster_profile(mode)
 
 
 def _store_result(point: dict[str, Any], store_key: str, value: Any, function: Any) -> None:

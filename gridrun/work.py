@@ -35,6 +35,7 @@ class _Here(threading.local):
 
 
 HERE = _Here()
+STOPPING = threading.Event()  # this process was asked to end: what its points raise from now on is no failure of theirs
 
 
 class Job(NamedTuple):
@@ -117,6 +118,8 @@ def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tu
     try:
         outcome = Outcome(job.key, function(*job.args, **job.kwargs))
     except (Exception, SystemExit) as error:
+        if STOPPING.is_set():
+            raise
         outcome = _failure(job.key, error)
     finally:
         CURRENT.reset(token)

@@ -1,0 +1,302 @@
+"""One submission as it is followed: which of its points are settled, how each of its tasks is, what died."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..outcome import Failed
+from ..record import Record, session_of
+from ..segments import FAILURE, RESULT
+from ..store import Store, open_store
+from .base import Backend, JobState
+from .history import History, replayed
+from .judge import Suspicion
+from .lease import Lease, Watch
+from .profile import Profile
+from .queue import n_failures
+from .submission import Sent, Submission
+
+OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+MEMORY_WORDS = ("not enough memory", "out of memory", "Cannot allocate memory")  # of errors with a general name
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task as it is told to people. state: pending, running, done, failed, cancelled, lost."""
+
+    token: str
+    array: int
+    index: int
+    task_id: str
+    state: str
+    n_points: int
+    n_done: int
+    n_failed: int
+    detail: str
+    log: Path | None
+
+
+@dataclass(frozen=True)
+class PointView:
+    """A point as it is told to people; `state` as of tasks."""
+
+    token: str
+    number: int
+    mark: str
+    id: str
+    state: str
+    task_id: str
+    detail: str
+    log: Path | None
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A task that died with points unfinished; in_flight: those that it was at."""
+
+    sent: Sent
+    index: int
+    task_id: str
+    cause: str
+    unfinished: list[int]
+    in_flight: list[int]
+    lease: Lease | None
+    raw: str
+
+
+class Case:
+    """A submission with what is known of it now."""
+
+    def __init__(self, submission: Submission, backend: Backend | None = None) -> None:
+        from .schedulers import backend_of
+
+        self.submission = submission
+        self.profile = Profile.from_dict(submission.manifest["profile"])
+        self.backend = backend or backend_of(self.profile)
+        self.store: Store = open_store(submission.manifest["store"])
+        self.history = History()
+        self.sent: list[Sent] = []
+        self.states: dict[str, JobState] = {}
+        self.suspicions: dict[tuple[int, int], Suspicion] = {}
+        self.watch = Watch()
+        self.leases: dict[tuple[int, int], Lease | None] = {}
+        self.verdicts: dict[tuple[int, int], str] = {}
+        self.done: set[int] = set()
+        self.failed: dict[int, Failed] = {}
+        self.missing_since: dict[int, float] = {}  # arrays that nobody knows, since when
+
+    # ------------------------------------------------------------------------------------------------- what is known
+    def refresh(self) -> None:
+        """Read the events, the arrays and the store anew."""
+        self.history = replayed(self.submission.events())
+        if len(self.sent) < sum(1 for _ in self.submission.folder.glob("*/array.json")):
+            self.sent = self.submission.arrays()
+        self.store.refresh()
+        self.settle()
+
+    def settle(self) -> None:
+        """Find the points that have a result, or failed, since they were sent."""
+        for number, row in enumerate(self.submission.rows):
+            if number in self.done:
+                continue
+            if row.key not in self.store.index:
+                self.failed.pop(number, None)
+                continue
+            stored = self.store.rows(row.key)
+            if any(r.kind == RESULT and session_of(f, r) == row.id for f, r in stored):
+                self.done.add(number)
+                self.failed.pop(number, None)
+                continue
+            answered = max(row.failures, self.history.failures.get(number, 0))
+            if n_failures(self.store, row.key) > answered:
+                frame, newest = max(((f, r) for f, r in stored if r.kind == FAILURE), key=lambda found: found[1].stamp)
+                self.failed[number] = Failed(**json.loads(frame.value(newest)))
+            else:
+                self.failed.pop(number, None)
+
+    @property
+    def out(self) -> dict[int, str]:
+        """Points that nobody computes any more without being asked, and why."""
+        return {**dict.fromkeys(self.history.cancelled, "cancelled"), **self.history.out}
+
+    def is_open(self, number: int) -> bool:
+        """Whether a point is neither done, nor failed, nor given up, nor cancelled."""
+        return not (
+            number in self.done
+            or number in self.failed
+            or number in self.history.out
+            or number in self.history.cancelled
+        )
+
+    @property
+    def open(self) -> list[int]:
+        return [number for number in range(len(self.submission.rows)) if self.is_open(number)]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no point is open, and no failure waits for an answer."""
+        return not self.open
+
+    def memory_failures(self) -> list[int]:
+        """Points that failed for want of memory: that is a task's size, not the user's code."""
+        return [number for number, failed in self.failed.items() if is_out_of_memory(failed)]
+
+    def tasks(self) -> Iterator[tuple[Sent, int]]:
+        """Every task that was not buried."""
+        for sent in self.sent:
+            for index in range(len(sent.tasks)):
+                if (sent.number, index) not in self.history.buried:
+                    yield sent, index
+
+    def task_id(self, sent: Sent, index: int) -> str:
+        """The task as the scheduler's commands name it; "" before it was submitted."""
+        job = self.history.jobs.get(sent.number)
+        return self.backend.task_id(job, index) if job else ""
+
+    def log(self, sent: Sent, index: int) -> Path | None:
+        """What a task printed."""
+        job = self.history.jobs.get(sent.number)
+        return self.backend.log(sent.folder, job, index) if job else None
+
+    # ------------------------------------------------------------------------------------------------------- judging
+    def judge(self, states: dict[str, JobState], now: float) -> list[Dead]:
+        """How every unfinished task is, by the scheduler's word and its own; those that died."""
+        self.states = states
+        dead = []
+        for sent, index in self.tasks():
+            unfinished = [number for number in sent.tasks[index] if self.is_open(number)]
+            name = (sent.number, index)
+            if not unfinished or sent.number not in self.history.jobs:
+                self.verdicts.pop(name, None)
+                continue
+            task_id = self.task_id(sent, index)
+            state = states.get(task_id)
+            lease, still_s = self.watch.look(sent.folder, index, now)
+            self.leases[name] = lease
+            suspicion = self.suspicions.setdefault(name, Suspicion())
+            verdict = self.verdicts[name] = suspicion.verdict(state, lease, still_s, now)
+            if verdict == "dead":
+                dead.append(self._dead(sent, index, task_id, suspicion.state, lease, unfinished))
+        return dead
+
+    @staticmethod
+    def _dead(
+        sent: Sent, index: int, task_id: str, state: JobState | None, lease: Lease | None, unfinished: list[int]
+    ) -> Dead:
+        cause, raw = (state.cause, state.raw) if state is not None else ("", "")
+        if lease is not None and lease.state == "stopped" and cause in ("", "failed", "completed"):
+            cause = "time"
+        in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight]
+        if not in_flight and (lease is None or not lease.is_over):
+            in_flight = unfinished[:1]  # it died before it said what it was at
+        return Dead(sent, index, task_id, cause, unfinished, in_flight, lease, raw)
+
+    @property
+    def suspects(self) -> int:
+        """How many tasks may be dead: another look will tell."""
+        return sum(verdict == "suspect" for verdict in self.verdicts.values())
+
+    # ------------------------------------------------------------------------------------------------------- telling
+    def task_views(self) -> Iterator[TaskView]:
+        """Every task, as it is told to people."""
+        for sent, index in self.tasks():
+            numbers = sent.tasks[index]
+            n_done = sum(number in self.done for number in numbers)
+            n_failed = sum(number in self.failed or number in self.history.out for number in numbers)
+            state, detail = self._task_state(sent, index)
+            view = (sent.number, index, self.task_id(sent, index), state, len(numbers), n_done, n_failed, detail)
+            yield TaskView(self.submission.token, *view, self.log(sent, index))
+
+    def _task_state(self, sent: Sent, index: int) -> tuple[str, str]:
+        numbers = sent.tasks[index]
+        if not any(map(self.is_open, numbers)):
+            for number in numbers:
+                if number in self.failed:
+                    return "failed", str(self.failed[number])
+                if number in self.history.out:
+                    return "failed", self.history.out[number]
+            return ("cancelled", "") if any(n in self.history.cancelled for n in numbers) else ("done", "")
+        if sent.number not in self.history.jobs:
+            why = self.history.refused.get(sent.number)
+            return ("failed", f"refused: {why}") if why else ("lost", "not submitted; `gridrun resume` does")
+        verdict = self.verdicts.get((sent.number, index), "pending")
+        said = self.states.get(self.task_id(sent, index))
+        word = said.raw or said.reason if said is not None else ""
+        if verdict == "dead":
+            return "lost", f"its job ended ({word or 'the scheduler does not know it'}); `gridrun resume` tries again"
+        if verdict == "suspect":
+            return "running", "its job seems to have ended; looking again"
+        if verdict == "pending":
+            return "pending", (said.reason or said.raw) if said is not None else ""
+        return "running", word if verdict == "alive" else ""
+
+    def point_views(self) -> Iterator[PointView]:
+        """Every point, as it is told to people, with the task that has it now."""
+        last = {number: (sent, index) for sent, index in self._all_tasks() for number in sent.tasks[index]}
+        states = {(sent.number, index): self._task_state(sent, index) for sent, index in self.tasks()}
+        for number, row in enumerate(self.submission.rows):
+            sent, index = last.get(number, (None, 0))
+            task = states.get((sent.number, index), ("lost", "")) if sent is not None else ("lost", "")
+            state, detail = self._point_state(number, task)
+            if state == "running" and sent is not None:
+                lease = self.leases.get((sent.number, index))
+                if lease is not None and number not in lease.in_flight:
+                    state = "pending"
+            task_id, log = (self.task_id(sent, index), self.log(sent, index)) if sent is not None else ("", None)
+            yield PointView(self.submission.token, number, row.mark.hex(), row.id, state, task_id, detail, log)
+
+    def _all_tasks(self) -> Iterable[tuple[Sent, int]]:
+        return ((sent, index) for sent in self.sent for index in range(len(sent.tasks)))
+
+    def _point_state(self, number: int, task: tuple[str, str]) -> tuple[str, str]:
+        if number in self.done:
+            return "done", ""
+        if number in self.failed:
+            return "failed", str(self.failed[number])
+        if number in self.history.out:
+            return "failed", self.history.out[number]
+        if number in self.history.cancelled:
+            return "cancelled", ""
+        return task
+
+    def seconds(self, at_most: int = 50) -> list[float]:
+        """How long points of this submission took."""
+        times = []
+        for number in self.done:
+            row = self.submission.rows[number]
+            found = [(f, r) for f, r in self.store.rows(row.key) if r.kind == RESULT and session_of(f, r) == row.id]
+            times += [Record(self.store, row.key, frame, r).seconds for frame, r in found[:1]]
+            if len(times) >= at_most:
+                break
+        return times
+
+
+def is_out_of_memory(failed: Failed) -> bool:
+    """Whether an exception says that memory was short.
+
+    >>> is_out_of_memory(Failed("MemoryError", "", "")), is_out_of_memory(Failed("ValueError", "level", ""))
+    (True, False)
+    """
+    name = failed.error.rpartition(".")[2]
+    return name in OUT_OF_MEMORY or name == "RuntimeError" and any(word in failed.message for word in MEMORY_WORDS)
+
+
+def states_of(cases: Sequence[Case]) -> dict[int, dict[str, JobState]]:
+    """What each scheduler says of the tasks of all these submissions, asked once each; by the id() of the case."""
+    found: dict[int, dict[str, JobState]] = {}
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.backend.name, []).append(case)
+    for group in groups.values():
+        jobs = [job for case in group for number, job in case.history.jobs.items() if _has_open(case, number)]
+        states = group[0].backend.poll(jobs) if jobs else {}
+        found.update({id(case): states for case in group})
+    return found
+
+
+def _has_open(case: Case, number: int) -> bool:
+    sent = next((each for each in case.sent if each.number == number), None)
+    return sent is not None and any(case.is_open(n) for task in sent.tasks for n in task)

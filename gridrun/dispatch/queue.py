@@ -1,0 +1,40 @@
+"""Points that wait in a submission, so that nobody sends them twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import StoreError
+from ..segments import FAILURE
+from .history import replayed
+from .submission import Submission, submissions
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+
+def n_failures(store: Store, key: bytes) -> int:
+    """How many failures the store has of a key."""
+    return sum(row.kind == FAILURE for _, row in store.rows(key)) if key in store.index else 0
+
+
+def open_submissions(store: Store) -> list[Submission]:
+    """The submissions that have something left to do, newest first."""
+    return [submission for submission in submissions(store.path) if not submission.is_closed]
+
+
+def queued(store: Store) -> dict[bytes, str]:
+    """The marks of the points that open submissions have not finished, each with its submission's token."""
+    found: dict[bytes, str] = {}
+    for submission in open_submissions(store):
+        history = replayed(submission.events())
+        try:
+            rows = submission.rows
+        except (OSError, StoreError):
+            continue  # damaged: status says so, and its points can be sent again
+        for number, row in enumerate(rows):
+            answered = max(row.failures, history.failures.get(number, 0))
+            if number in history.cancelled or number in history.out or n_failures(store, row.key) > answered:
+                continue
+            found[row.mark] = submission.token
+    return found
