@@ -327,7 +327,7 @@ class Sweep:
             if mark in running:
                 state = PointState("running", "", str(running[mark].owner))
             elif mark in waiting:
-                state = PointState("pending", "", f"sent as {waiting[mark]}")
+                state = PointState("pending", self._id_to_be(miss), f"sent as {waiting[mark]}")
             elif miss.plan.lookup is not None:
                 if stale := miss.plan.lookup.staleness(miss.key):
                     state = PointState("stale", "", f"changed: {stale}")
@@ -336,6 +336,11 @@ class Sweep:
             for number in (miss.number, *miss.twins):
                 states[number] = state
         return states
+
+    @staticmethod
+    def _id_to_be(miss: Miss) -> str:
+        lookup = miss.plan.lookup
+        return lookup.new_session(miss.key, lookup.next_generation(miss.key)) if lookup is not None else ""
 
     def _queued(self) -> dict[bytes, str]:
         """The points that wait in a scheduler's queue, each with its submission."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..outcome import Failed
@@ -138,11 +138,12 @@ class Case:
     @property
     def is_settled(self) -> bool:
         """Whether no point is open, and no failure waits for an answer."""
-        return not self.open
+        return not self.open and not self.memory_failures()
 
     def memory_failures(self) -> list[int]:
-        """Points that failed for want of memory: that is a task's size, not the user's code."""
-        return [number for number, failed in self.failed.items() if is_out_of_memory(failed)]
+        """Points that failed for want of memory and were not answered: that is a task's size, not the user's code."""
+        settled = self.out
+        return [n for n, failed in self.failed.items() if n not in settled and is_out_of_memory(failed)]
 
     def tasks(self) -> Iterator[tuple[Sent, int]]:
         """Every task that was not buried."""
@@ -165,6 +166,31 @@ class Case:
     def judge(self, states: dict[str, JobState], now: float) -> list[Dead]:
         """How every unfinished task is, by the scheduler's word and its own; those that died."""
         self.states = states
+        dead = self._suspected(states, now)
+        if not dead:
+            return []
+        self.store.refresh()  # a task that ended a moment ago may have stored its points since the last look
+        self.settle()
+        return self._suspected(states, now)
+
+    def release(self, dead: Sequence[Dead]) -> list[Dead]:
+        """Void the claims of dead tasks, and take in what was stored; those that left points that nobody computes."""
+        marks = [self.submission.rows[number].mark for each in dead for number in each.unfinished]
+        held, news = self.store.claims.waiting_for(marks)
+        tasks = {each.task_id for each in dead}
+        for claim in {claim.id: claim for claim in held.values() if claim.owner.job in tasks}.values():
+            self.store.claims.release(claim)
+        self.store.refresh(segments=news)
+        self.settle()
+        elsewhere = {mark for mark, claim in held.items() if claim.owner.job not in tasks}
+        found = []
+        for each in dead:
+            left = [n for n in each.unfinished if self.is_open(n)]
+            if left and not any(self.submission.rows[n].mark in elsewhere for n in left):
+                found.append(replace(each, unfinished=left, in_flight=[n for n in each.in_flight if n in left]))
+        return found
+
+    def _suspected(self, states: dict[str, JobState], now: float) -> list[Dead]:
         dead = []
         for sent, index in self.tasks():
             unfinished = [number for number in sent.tasks[index] if self.is_open(number)]
@@ -214,14 +240,12 @@ class Case:
         numbers = sent.tasks[index]
         if not any(map(self.is_open, numbers)):
             for number in numbers:
-                if number in self.failed:
-                    return "failed", str(self.failed[number])
-                if number in self.history.out:
-                    return "failed", self.history.out[number]
+                if why := self._why_failed(number):
+                    return "failed", why
             return ("cancelled", "") if any(n in self.history.cancelled for n in numbers) else ("done", "")
         if sent.number not in self.history.jobs:
-            why = self.history.refused.get(sent.number)
-            return ("failed", f"refused: {why}") if why else ("lost", "not submitted; `gridrun resume` does")
+            refused = self.history.refused.get(sent.number)
+            return ("failed", f"refused: {refused}") if refused else ("lost", "not submitted; `gridrun resume` does")
         verdict = self.verdicts.get((sent.number, index), "pending")
         said = self.states.get(self.task_id(sent, index))
         word = said.raw or said.reason if said is not None else ""
@@ -254,13 +278,16 @@ class Case:
     def _point_state(self, number: int, task: tuple[str, str]) -> tuple[str, str]:
         if number in self.done:
             return "done", ""
-        if number in self.failed:
-            return "failed", str(self.failed[number])
-        if number in self.history.out:
-            return "failed", self.history.out[number]
+        if why := self._why_failed(number):
+            return "failed", why
         if number in self.history.cancelled:
             return "cancelled", ""
         return task
+
+    def _why_failed(self, number: int) -> str:
+        """Why a point failed, or was given up; "" if it was not."""
+        failed = self.failed.get(number)
+        return self.history.out.get(number, "") or (str(failed) if failed is not None else "")
 
     def seconds(self, at_most: int = 50) -> list[float]:
         """How long points of this submission took."""

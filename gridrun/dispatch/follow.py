@@ -87,7 +87,7 @@ class Follower:
             for case in self.cases:
                 case.refresh()
             self.problem = ""
-            open_cases = [case for case in self.cases if not case.is_settled or case.memory_failures()]
+            open_cases = [case for case in self.cases if not case.is_settled]
             try:
                 if self.retry:
                     for case in open_cases:
@@ -100,7 +100,7 @@ class Follower:
                 if id(case) in states:
                     self._judge(case, states[id(case)], now)
             for case in self.cases if self.retry else ():
-                if case.is_settled and not case.memory_failures() and not case.submission.is_closed:
+                if case.is_settled and not case.submission.is_closed:
                     case.submission.close("every point is settled")
         return self._view()
 
@@ -147,6 +147,7 @@ class Follower:
         dead = case.judge(states, now)
         if not self.retry:
             return
+        dead = case.release(dead) if dead else []
         again: list[tuple[list[int], Settings, bool]] = []
         for each in dead:
             again += self._bury(case, each)
@@ -264,7 +265,8 @@ class Follower:
     def cancel(self, ids: Sequence[str] | None = None, only: str | None = None) -> list[str]:
         """Cancel tasks by their ids, points by theirs, or whole submissions by token; None is everything.
 
-        only: "pending" or "running" tasks. Gives the tasks that were cancelled. Raises SchedulerDown.
+        A point that shares its task with others is left out by the task, unless it is at it now; the others go on.
+        only: "pending" or "running" tasks. Gives the tasks, or points, that were cancelled. Raises SchedulerDown.
         """
         cancelled: list[str] = []
         for case in self.cases:
@@ -273,15 +275,17 @@ class Follower:
                 case.judge(states_of([case]).get(id(case), {}), self.clock())
                 chosen = list(_chosen(case, ids, only))
                 whole = ids is None and only is None
-                tasks = [case.task_id(sent, index) for sent, index, _ in chosen if sent.number in case.history.jobs]
-                case.backend.cancel(sorted(set(case.history.jobs.values())) if whole and tasks else tasks)
                 points = sorted({n for _, _, numbers in chosen for n in numbers})
-                if points:
+                if points:  # first, so that the tasks that go on leave them out
                     case.submission.note("cancelled", points=chunks.spans(points), by="gridrun cancel")
+                case.history = _history(case)
+                tasks = [case.task_id(s, i) for s, i, _ in chosen if not any(map(case.is_open, s.tasks[i]))]
+                tasks = [task for task in tasks if task]
+                case.backend.cancel(sorted(set(case.history.jobs.values())) if whole and tasks else tasks)
                 case.refresh()
                 if case.is_settled and not case.submission.is_closed:
                     case.submission.close("cancelled")
-                cancelled += [task or sent.name for (sent, _, _), task in zip(chosen, tasks or [""] * len(chosen))]
+                cancelled += [_told_cancelled(case, *each) for each in chosen]
         return cancelled
 
 
@@ -297,6 +301,13 @@ def _chosen(case: Case, ids: Sequence[str] | None, only: str | None) -> Iterator
         state = case.verdicts.get((sent.number, index), "pending")
         if numbers and (only is None or (only == "pending") == (state == "pending")):
             yield sent, index, numbers
+
+
+def _told_cancelled(case: Case, sent: Sent, index: int, numbers: Sequence[int]) -> str:
+    """The task that was cancelled, or the points of it."""
+    if any(map(case.is_open, sent.tasks[index])):
+        return ", ".join(case.submission.rows[number].id[:8] for number in numbers)
+    return case.task_id(sent, index) or f"{sent.name}, task {index}"
 
 
 def _history(case: Case) -> History:

@@ -97,6 +97,14 @@ class Submission:
                 raise
             raise StoreError(f"{path} cannot be read: {error}") from error
 
+    @property
+    def created(self) -> float:
+        """Seconds since the epoch; 0 if the manifest is damaged."""
+        try:
+            return float(self.manifest["created"])
+        except (StoreError, KeyError, TypeError, ValueError):
+            return 0.0
+
     @functools.cached_property
     def rows(self) -> list[PointRow]:
         """Every point of the submission."""
@@ -164,6 +172,13 @@ class Submission:
                 found.append(dict(json.loads(line)))
         return found
 
+    def events_size(self) -> int:
+        """Bytes of the events so far: it grows when there are more."""
+        try:
+            return os.stat(self.folder / "events.jsonl").st_size
+        except OSError:
+            return 0
+
     def note(self, event: str, **details: Any) -> None:
         """Add a line to what happened."""
         line = json.dumps({"event": event, "time": round(time.time(), 3), **details}).encode()
@@ -215,12 +230,12 @@ def jobs_folder(store_path: str | os.PathLike[str]) -> Path:
 
 
 def submissions(store_path: str | os.PathLike[str]) -> list[Submission]:
-    """Every submission of a store, newest first."""
+    """Every submission of a store, newest first; those whose manifest is damaged last."""
     try:
         folders = [f for f in jobs_folder(store_path).iterdir() if (f / "manifest.json").is_file() and f.name[0] != "."]
     except FileNotFoundError:
         return []
-    return sorted(map(Submission, folders), key=lambda s: float(s.manifest["created"]), reverse=True)
+    return sorted(map(Submission, folders), key=lambda s: s.created, reverse=True)
 
 
 def find_submission(store_path: str | os.PathLike[str], prefix: str) -> Submission:

@@ -26,6 +26,7 @@ from ..schedule import Schedule, Team
 from ..store import open_store
 from ..study import use_root
 from ..work import STOPPING, Job, Outcome
+from .history import replayed
 from .lease import LeaseKeeper
 from .submission import Sent, Submission
 
@@ -137,6 +138,8 @@ class Room:
         assert cached is not None
         self.cached = cached
         self.lookup = Lookup(self.cached, store)
+        self.submission = submission
+        self.cancelled: tuple[int, set[bytes]] = (-1, set())
         self.keyings: dict[Shape, Keying] = {}
         self._team: Team | None = None
 
@@ -149,11 +152,22 @@ class Room:
         return self._team
 
     def is_done(self, job: Job) -> bool:
-        """Whether the store has the result that a job is for, whole."""
+        """Whether the store has the result that a job is for, whole; or nobody wants it any more."""
+        if job.mark in self._cancelled():
+            return True
         shape: Shape = (len(job.args), tuple(job.kwargs))
         if shape not in self.keyings:
             self.keyings[shape] = Keying(self.cached, *shape)
         return self.lookup.has(job.key, job.generation, self.keyings[shape], [*job.args, *job.kwargs.values()])
+
+
+    def _cancelled(self) -> set[bytes]:
+        """The marks of the points that were cancelled, as of now."""
+        size = self.submission.events_size()
+        if size != self.cancelled[0]:
+            numbers = replayed(self.submission.events()).cancelled
+            self.cancelled = size, {self.submission.rows[number].mark for number in numbers}
+        return self.cancelled[1]
 
 
 class Teller:

@@ -21,3 +21,8 @@ def square(x: int) -> int:
 def of_point(point: dict) -> int:
     assert "launch_settings" not in point
     return point["x"] + 1
+
+
+@cachable()
+def hungry(x: int) -> int:
+    raise MemoryError(f"no room for {x}")
