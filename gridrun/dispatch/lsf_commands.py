@@ -54,6 +54,6 @@ def ask(words: Sequence[str], timeout_s: float, text: str | None = None) -> Answ
     except OSError as error:
         raise SchedulerDown(f"{words[0]} cannot be run: {error.strerror}") from None
     answer = Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
-    if answer.status and DOWN.search(answer.err):
+    if answer.status in (126, 127) or (answer.status and DOWN.search(answer.err)):  # 127: a wrapper found no command
         raise SchedulerDown(f"{words[0]}: {answer.line}")
     return answer

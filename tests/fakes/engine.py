@@ -279,7 +279,7 @@ class Scheduler:
         asked = task.job.asked
         if not task.raw:
             last = task.index == max(task.job.tasks)
-            task.raw = task.job.number if last or not asked["is_array"] else self.next
+            task.raw = task.job.number if last or not asked["own_numbers"] else self.next
             self.next += task.raw == self.next
         task.starts += 1
         task.started, task.why, task.steps, task.cause = now, "", set(), ""

@@ -108,6 +108,7 @@ def bsub(words: list[str]) -> None:
         name=name,
         is_array=indices != [0],
         indices=indices,
+        own_numbers=False,
         parallel=parallel,
         queue=queue,
         user="ada",
@@ -140,7 +141,8 @@ def bsub(words: list[str]) -> None:
     )
     if engine.switch("banner"):
         print("****  Welcome to the cluster. Job <1> of the week: be kind.  ****\nYour project has 99 hours left.")
-    print(f"Job <{number}> is submitted to {'queue' if '-q' in first else 'default queue'} <{queue}>.")
+    if "BSUB_QUIET" not in os.environ:
+        print(f"Job <{number}> is submitted to {'queue' if '-q' in first else 'default queue'} <{queue}>.")
     if engine.switch("banner"):
         print("Have a nice day.")
 
