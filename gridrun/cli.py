@@ -1,7 +1,7 @@
 """The command line: which commands there are, which study they work on, and what the exit statuses mean.
 
 0    everything that was asked for is done
-1    something is not: a point failed or is missing, a figure was not drawn, a file is damaged
+1    something is not: a point failed or is missing, a figure was not drawn, a file is damaged, a scheduler refused
 2    the command line names something that does not exist
 130  Ctrl-C
 """
@@ -19,7 +19,10 @@ import click
 from . import GridrunWarning, __version__
 from .errors import GridrunError, UsageError, nearest
 
-COMMANDS = ("train", "figures", "status", "query", "show", "gc", "doctor", "new", "init")
+COMMANDS = (
+    *("train", "status", "wait", "logs", "resume", "cancel"),
+    *("figures", "query", "show", "gc", "doctor", "new", "init"),
+)
 
 DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130
 

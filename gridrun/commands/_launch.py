@@ -27,9 +27,11 @@ class Launch:
     def on(self, grid: Grid, experiment: Experiment) -> Grid:
         """The points, each with what its architecture, its page and itself ask for under `launch_settings`.
 
-        Raises UsageError, with the place and the near name, for a setting that there is not.
+        Points that are computed here stay as they are. Raises UsageError, with the place and the near name, for a
+        setting that there is not.
         """
-        return [self._on_point(point, experiment) for point in grid]
+        found = [self._on_point(point, experiment) for point in grid]
+        return grid if self.profile.executor == "local" else found
 
     def _on_point(self, point: Point, experiment: Experiment) -> Point:
         layers = layers_of(point, experiment)
@@ -62,7 +64,8 @@ def layers_of(point: Mapping[str, Any], experiment: Experiment) -> list[Layer]:
 def in_words(settings: Settings, said_by: Mapping[str, str]) -> list[str]:
     """A line per setting that somebody said, or that is not empty, and who said it.
 
-    >>> print("\\n".join(in_words(Settings(mem_gb=8.0, partition="long"), {"mem_gb": "-launch", "partition": "the page"})))
+    >>> said_by = {"mem_gb": "-launch", "partition": "the page"}
+    >>> print("\\n".join(in_words(Settings(mem_gb=8.0, partition="long"), said_by)))
     mem_gb         8     -launch
     timeout_min    60    default
     cpus_per_task  1     default

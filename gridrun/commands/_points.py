@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .. import PointState
 
 DONE = ("cached", "done")
-NOT_DONE = ("running", "failed", "stale", "missing")
+NOT_DONE = ("running", "pending", "failed", "stale", "missing")
 WORDS = {"done": "computed now"}
 
 

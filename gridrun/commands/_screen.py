@@ -14,8 +14,8 @@ import click
 FORMATS = click.Choice(["table", "csv", "json"])
 COLOURS = {
     "done": "green", "cached": "green", "ok": "green",
-    "running": "cyan", "stale": "yellow", "missing": "yellow",
-    "failed": "red", "damaged": "red", "problem": "red",
+    "running": "cyan", "pending": "blue", "stale": "yellow", "missing": "yellow", "cancelled": "yellow",
+    "failed": "red", "lost": "red", "damaged": "red", "problem": "red",
 }  # fmt: skip
 
 Row = Mapping[str, Any]
@@ -111,17 +111,24 @@ def _is_numeric(rows: Sequence[Row], column: str) -> bool:
 
 
 def _draw(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    from rich import box
     from rich.console import Console
+
+    Console().print(table_of(rows, columns))
+
+
+def table_of(rows: Sequence[Row], columns: Sequence[str] | None = None) -> Any:
+    """Rows as a table for rich, states in their colours."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    columns = list(columns or used(rows))
     for column in columns:
         table.add_column(column, justify="right" if _is_numeric(rows, column) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(c)), style=_style(c, row.get(c))) for c in columns))
-    Console().print(table)
+    return table
 
 
 def _style(column: str, value: Any) -> str:

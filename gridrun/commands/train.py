@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError, nearest
+from ..dispatch.profile import load_profile
+from ..errors import UsageError
 from ..experiment import load, overridden
+from ._launch import Launch
 from ._points import count, different_settings, in_words, is_done
 from ._screen import ID_DIGITS, cell, coloured, show_rows
+from ._sending import tell_draft, tell_sent
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
 
 if TYPE_CHECKING:
     from .. import PointState
+    from ..dispatch.submission import Submission
+    from ..dispatch.submit import Draft
     from ..grid import Grid
 
-OPTIONS = ("exp", "n_threads", "mode", "force", "dry-run", "all")
+OPTIONS = ("exp", "n_threads", "mode", "launch", "wait", "snapshot", "force", "dry-run", "all")
 EPILOG = """\b
 Examples:
   python train.py                                      every experiment
@@ -27,9 +33,12 @@ Examples:
   python train.py -exp=a,b --dry-run                   what is cached, stale, failed or missing, and why
   python train.py -exp=a -n_epochs=1 -dataset=digits   these settings on every point
   python train.py -exp=a -seed=0 -force                compute again; the older results are kept
+  python train.py -exp=a -mode=slurm --dry-run         the scripts that would be submitted
+  python train.py -exp=a -mode=slurm -launch=mem_gb=8,timeout_min=120
+  python train.py -exp=a -mode=lsf --wait              stay, and send again what dies
 
 A setting is read as Python (0.1, [64, 10], None), or else as text.
-The exit status is 0 only if every point is done.
+The exit status is 0 only if every point is done, or was submitted where that was all that was asked for.
 """
 
 
@@ -43,7 +52,13 @@ The exit status is 0 only if every point is done.
     metavar="N",
     help="Points side by side (1 by default).",
 )
-@click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
+@click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/ (slurm, lsf); here by default.")
+@click.option(
+    "-launch", "--launch", "asked", multiple=True, metavar="KEY=VALUE,...",
+    help="What each task asks of the cluster: mem_gb, timeout_min, partition, chunk, extra.FLAG ...",
+)
+@click.option("-wait", "--wait", "stay", is_flag=True, help="Stay until all that was submitted is done.")
+@click.option("-snapshot", "--snapshot", is_flag=True, help="Submit a copy of the code: you can go on editing yours.")
 @click.option("-force", "--force", is_flag=True, help="Compute what is stored, too.")
 @click.option("-dry_run", "--dry-run", "dry_run", is_flag=True, help="Say what would be computed, and stop.")
 @click.option("-all", "--all", "all_points", is_flag=True, help="With --dry-run: list every point to compute.")
@@ -54,6 +69,9 @@ def command(
     settings: tuple[str, ...],
     n_threads: int,
     mode: str | None,
+    asked: tuple[str, ...],
+    stay: bool,
+    snapshot: bool,
     force: bool,
     dry_run: bool,
     all_points: bool,
@@ -64,18 +82,29 @@ def command(
     """
     import gridrun
 
-    overrides = parse(settings, OPTIONS)
+    root, overrides = study(ctx), parse(settings, OPTIONS)
+    profile = load_profile(root, mode or "local")
+    launch = Launch(profile, asked, n_threads)
+    if profile.executor == "local" and (asked or snapshot):
+        raise UsageError(f"-{'launch' if asked else 'snapshot'} is for a cluster; -mode={profile.name} computes here")
     grids: dict[str, Grid] = {}
-    root = study(ctx)
-    check_profile(root, mode)
     for name in chosen(root, exp):
         with overridden(load(root, name), overrides) as experiment:
-            grids[name] = experiment.train_grid()
-    everything = [point for grid in grids.values() for point in grid]
+            grids[name] = launch.on(experiment.train_grid(), experiment)
     if dry_run:
+        everything = [point for grid in grids.values() for point in grid]
         tell_plan(grids, gridrun.explain(everything, "train")("{*}"), limit=None if all_points else 10)
-        return True
-    options: dict[str, Any] = {"mode": mode, "run_mode": "force" if force else "normal"}
+    if profile.executor != "local":
+        return away(grids, launch, root, dry_run=dry_run, stay=stay, snapshot=snapshot, force=force)
+    return dry_run or here(grids, n_threads, force)
+
+
+def here(grids: dict[str, Grid], n_threads: int, force: bool) -> bool:
+    """Compute on this machine, and tell what became of every point."""
+    import gridrun
+
+    everything = [point for grid in grids.values() for point in grid]
+    options: dict[str, Any] = {"run_mode": "force" if force else "normal"}
     if n_threads > 1:  # small networks spend their time in Python, where threads take turns
         options |= {"n_threads": n_threads, "backend": "processes"}
     start = time.monotonic()
@@ -90,11 +119,45 @@ def command(
     return all(is_done(state) for state in states)
 
 
-def check_profile(root: Path, mode: str | None) -> None:
-    """Raise UsageError for a mode without a profile in the study's launch/; `local` needs none."""
-    profiles = {"local", *(path.stem for path in root.glob("launch/*.toml"))}
-    if mode is not None and mode not in profiles:
-        raise UsageError(f"-mode={mode}: no such profile in {root / 'launch'}; {nearest(mode, profiles)}")
+def away(
+    grids: dict[str, Grid], launch: Launch, root: Path, dry_run: bool, stay: bool, snapshot: bool, force: bool
+) -> bool:
+    """Send what is missing to a cluster, or say what would be sent; with `stay`, wait for it."""
+    from ..dispatch.submit import draft, send
+
+    start = time.monotonic()
+    plan = draft(
+        [point for grid in grids.values() for point in grid],
+        "train",
+        profile=launch.profile,
+        root=root,
+        names={name: len(grid) for name, grid in grids.items()},
+        command_line=launch.command_line,
+        snapshot=snapshot,
+        argv=sys.argv,
+        force=force,
+        n_workers=launch.n_threads,
+    )("{*}")
+    if dry_run:
+        tell_draft(plan, launch)
+        return True
+    submission = send(plan)
+    tell_sent(plan, submission)
+    return not stay or wait_for(plan, submission, grids, start)
+
+
+def wait_for(plan: Draft, submission: Submission | None, grids: dict[str, Grid], start: float) -> bool:
+    """Follow what was sent, now and before, and tell what became of every point."""
+    import gridrun
+
+    from ..dispatch.submission import find_submission
+    from ._following import follow
+
+    sent = [submission] if submission is not None else []
+    follow(sent + [find_submission(plan.store.path, token) for token in plan.queued])
+    states = gridrun.explain([point for grid in grids.values() for point in grid], "train")("{*}")
+    tell_outcome(grids, states, time.monotonic() - start)
+    return all(is_done(state) for state in states)
 
 
 def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int | None) -> None:

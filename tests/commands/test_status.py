@@ -11,7 +11,7 @@ def counts(study: TinyStudy, *words: str) -> dict[str, dict[str, int]]:
 
 
 def test_points_are_counted_by_state(study: TinyStudy) -> None:
-    nothing = {"points": 4, "done": 0, "running": 0, "failed": 0, "stale": 0, "missing": 4}
+    nothing = {"points": 4, "done": 0, "running": 0, "pending": 0, "failed": 0, "stale": 0, "missing": 4}
     assert counts(study) == {"rocks": nothing, "waves": nothing}
     study.run("train", "-exp=waves", "-seed=1")
     assert counts(study, "-exp=waves")["waves"] == {**nothing, "done": 2, "missing": 2}
@@ -28,4 +28,4 @@ def test_a_broken_page_is_named_and_the_others_are_counted(study: TinyStudy) -> 
     done = study.run("status")
     assert done.status == 1
     assert "rocks: ModuleNotFoundError" in done.err
-    assert done.out.splitlines()[1].split() == ["waves", "4", "0", "0", "0", "0", "4"]
+    assert done.out.splitlines()[1].split() == ["waves", "4", "0", "0", "0", "0", "0", "4"]
