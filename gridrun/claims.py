@@ -61,6 +61,7 @@ class Claims:
         self.epoch = ""
         self.offset = 0
         self.news: list[str] = []
+        self.gap = False  # lines were dropped before they were read
         self.mutex = threading.RLock()
         self.beats = _Beats(folder)
 
@@ -133,6 +134,7 @@ class Claims:
         first = file.read(64)
         epoch = first.partition(b"\n")[0].decode("ascii", "replace") if b"\n" in first else ""
         if epoch != self.epoch or not epoch:
+            self.gap = self.gap or bool(self.epoch)
             self.live, self.held, self.epoch, self.offset = {}, {}, epoch, len(epoch) + 1 if epoch else 0
             if not epoch:
                 if repair:
@@ -188,6 +190,11 @@ class Claims:
         except OSError as error:
             raise disk_error(error, self.journal) from error
         self.offset = len(self.epoch) + 1
+
+    def take_gap(self) -> bool:
+        """Whether `news` may have missed a segment since this was asked last."""
+        gap, self.gap = self.gap, False
+        return gap
 
     def _take_news(self) -> list[str]:
         news, self.news = self.news, []

@@ -27,6 +27,7 @@ from .work import HERE, Job, Outcome, compute_block, compute_plain
 
 BLOCK_S = 0.5
 MAX_BLOCK = 2048
+CLAIM_SHARE = 25  # a block takes at least this many times what its claim cost, which rises where many take turns
 POLL_S = (0.02, 1.0)
 
 
@@ -77,6 +78,8 @@ class Schedule:
         self.in_flight: dict[Future[Any], Block] = {}
         self.pause = POLL_S[0]
         self.waited_since: float | None = None
+        self.has_looked = False  # at everything in the store, since this run began
+        self.claim_s = 0.0  # what the last claim cost: blocks grow with it
 
     def run(self, work: list[tuple[Team, Job]]) -> None:
         """Compute all of `work`. Raises NotComputed if another process holds points for longer than `wait_s`."""
@@ -118,13 +121,19 @@ class Schedule:
     def _claim(self, team: Team, jobs: list[Job]) -> tuple[Claim | None, list[Job]]:
         """Claim jobs; those that others hold are waited for, those that others finished are delivered."""
         assert self.store is not None
+        begun = time.monotonic()
         granted = self.store.claims.acquire([job.mark for job in jobs], team.cached.table if team.cached else "")
+        self.claim_s = time.monotonic() - begun
         others = {mark for mark, claim in granted.taken.items() if not self._is_around(mark, claim)}
         self.elsewhere.update({job.mark: (team, job) for job in jobs if job.mark in others})
         try:
             if len(others) < len(granted.taken):
                 self.store.flush()
-            self.store.refresh(segments=granted.news)
+            if self.has_looked:
+                self.store.catch_up(granted.news)
+            else:
+                self.store.refresh(segments=granted.news)
+                self.has_looked = True
             free = [job for job in jobs if job.mark not in others]
             done = [job for job in free if team.is_done(job)]
         except BaseException:
@@ -195,7 +204,7 @@ class Schedule:
 
     def _adapt(self, block: Block) -> None:
         took = max(time.monotonic() - block.started, 1e-6)
-        fitting = int(len(block.jobs) * BLOCK_S / took)
+        fitting = int(len(block.jobs) * max(BLOCK_S, CLAIM_SHARE * self.claim_s) / took)
         block.team.size = max(1, min(fitting, 4 * len(block.jobs), block.team.most))
 
     def _release(self, block: Block, segment: str) -> None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 Place = tuple[Frame, int]
+REFRESH_S, REFRESH_SHARE = 1.0, 50.0
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -66,6 +67,7 @@ class Store:
         self.tables: dict[str, str] = {}
         self.plans: dict[Any, Any] = {}  # prepared calls of run(), see plan.py
         self.refreshed = -1.0
+        self.refresh_s = 0.0  # what the last look at all segments cost
         self._writer: SegmentWriter | None = None
         self._pending: list[NewRecord] = []
         self._mutex = threading.RLock()
@@ -83,6 +85,20 @@ class Store:
             for name in {*self._segments_on_disk(), *segments}:
                 self._read_segment(name)
             self.refreshed = time.monotonic()
+            self.refresh_s = self.refreshed - now
+
+    def catch_up(self, segments: Iterable[str]) -> None:
+        """Take in the segments that released claims name; all others too, if that was not done for a while.
+
+        A look at every segment costs a call each, so where there are thousands on a slow disk it is done seldom.
+        """
+        news = list(segments)
+        if self.claims.take_gap() or time.monotonic() - self.refreshed > max(REFRESH_S, REFRESH_SHARE * self.refresh_s):
+            self.refresh(segments=news)
+            return
+        with self._mutex:
+            for name in news:
+                self._read_segment(name)
 
     def _segments_on_disk(self) -> Iterator[str]:
         try:

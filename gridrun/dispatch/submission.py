@@ -18,13 +18,14 @@ import fcntl
 import functools
 import io
 import json
+import mmap
 import os
 import pickle
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ..errors import MissingKey, StoreError, UsageError
 from ..files import make_folder, write_whole
@@ -56,6 +57,31 @@ class PointRow(NamedTuple):
     def id(self) -> str:
         """The id of its result."""
         return self.session.hex()
+
+
+class Rows(Sequence[PointRow]):
+    """The rows of points.idx, each unpacked when it is asked for: a task looks at a few of a million."""
+
+    def __init__(self, raw: mmap.mmap) -> None:
+        self.raw = raw
+        self.size = len(raw) // ROW.size
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, number: int) -> PointRow: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[PointRow]: ...
+    def __getitem__(self, number: int | slice) -> PointRow | list[PointRow]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(self.size))]
+        if not 0 <= number < self.size:
+            raise IndexError(f"point {number} of {self.size}")
+        return PointRow(*ROW.unpack_from(self.raw, number * ROW.size))
+
+    def __iter__(self) -> Iterator[PointRow]:
+        return (PointRow(*fields) for fields in ROW.iter_unpack(self.raw))
 
 
 class Sent(NamedTuple):
@@ -106,12 +132,14 @@ class Submission:
             return 0.0
 
     @functools.cached_property
-    def rows(self) -> list[PointRow]:
-        """Every point of the submission."""
-        raw = (self.folder / "points.idx").read_bytes()
-        if len(raw) % ROW.size:
-            raise StoreError(f"{self.folder / 'points.idx'} is damaged: {len(raw)} bytes")
-        return [PointRow(*fields) for fields in ROW.iter_unpack(raw)]
+    def rows(self) -> Rows:
+        """Every point of the submission; only what is looked at is read."""
+        path = self.folder / "points.idx"
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size or size % ROW.size:
+                raise StoreError(f"{path} is damaged: {size} bytes")
+            return Rows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def functions(self) -> list[Callable[..., Any]]:
         """The functions of the points. Imports their modules."""
