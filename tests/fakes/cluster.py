@@ -20,7 +20,7 @@ import pytest
 HERE = Path(__file__).parent
 COMMANDS = {
     "lsf": ("bsub", "bjobs", "bkill", "bstop", "bresume", "brequeue", "bhist", "bparams"),
-    "slurm": ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "sacctmgr"),
+    "slurm": ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo"),
 }
 WAIT_S = 60.0  # a deadline, not an expectation
 
@@ -80,7 +80,13 @@ def until(condition: Callable[[], Any], wait_s: float = WAIT_S, told: Callable[[
 def other_tools(folder: Path) -> Path:
     """Links to what PATH has, except commands of real schedulers: a missing one has to be missing."""
     folder.mkdir(parents=True)
-    ours = {name for names in COMMANDS.values() for name in names} | {"sdiag", "sprio", "salloc", "scrontab"}
+    ours = {name for names in COMMANDS.values() for name in names} | {
+        "sdiag",
+        "sprio",
+        "salloc",
+        "scrontab",
+        "sacctmgr",
+    }
     for place in reversed(os.get_exec_path()):
         for name in set(os.listdir(place)) - ours if os.path.isdir(place) else ():
             link = folder / name
