@@ -105,7 +105,7 @@ def drawn(view: View) -> Any:
         sent, found = case.submission, counts[case.submission.token]
         total = sum(found.values())
         over = found["done"] + found["failed"] + found["cancelled"]
-        bar = ProgressBar(total=max(total, 1), completed=over, width=30)
+        bar = ProgressBar(total=max(total, 1), completed=over, width=30, complete_style="green")
         name, number = Text(sent.token[:6], style="bold"), f"{over} of {total}"
         table.add_row(name, experiments_of(sent), bar, number, worded(found))
     left = [Text(f"about {duration(view.eta_s)} left", style="dim")] if view.eta_s is not None else []

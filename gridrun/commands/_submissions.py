@@ -66,7 +66,7 @@ def counts_by_token(view: View) -> dict[str, Counter[str]]:
 
 
 def lines_of(view: View) -> list[str]:
-    """A line per unfinished submission: how old it is, where it runs, as which jobs, how its tasks are; what is wrong."""
+    """A line per unfinished submission: where it runs, as which jobs, how old it is, how its tasks are."""
     tasks: dict[str, Counter[str]] = {}
     for task in view.tasks:
         tasks.setdefault(task.token, Counter())[task.state] += 1

@@ -45,6 +45,11 @@ class Target:
         found = [self.case.log(sent, index) for sent, index in tasks]
         return [path for path in found if path is not None]
 
+    @property
+    def alone(self) -> bool:
+        """Whether its task computes one point at a time, so that what it prints is in order."""
+        return self.case is not None and int(self.case.submission.manifest.get("n_workers", 1)) == 1
+
     def goes_on(self) -> bool:
         """Whether more may be printed: some point of it is neither done nor given up."""
         if self.case is None:

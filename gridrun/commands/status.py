@@ -19,10 +19,11 @@ from ._points import DONE, NOT_DONE, count
 from ._records import store_of
 from ._screen import FORMATS, show_rows, table_of
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
-from ._submissions import experiments_of, lines_of, named, near
+from ._submissions import experiments_of, lines_of, named
 
 if TYPE_CHECKING:
     from .. import PointState
+    from ..dispatch.case import TaskView
     from ..dispatch.follow import Follower, View
 
 EPILOG = """\b
@@ -37,6 +38,7 @@ pending: sent to a cluster; lost: sent, but nobody computes it (`gridrun resume`
 Nothing is computed or submitted. `gridrun train -exp=NAME --dry-run` lists the points and says why they are stale.
 """
 LINE_EVERY_S = 30.0
+SHOWN_LIVE = 20  # tasks that are not done, in a table that is drawn in place
 
 
 @click.command(
@@ -59,7 +61,7 @@ def command(
     """
     root, overrides = study(ctx), parse(settings, ("exp", "tasks", "live", "format"))
     look = Look(root, chosen(root, exp), overrides)
-    watched = follower_of(ctx)
+    watched = follower_of(ctx, finished_too=tasks)
     if live and sys.stdout.isatty():
         watch(look, watched, tasks)
     elif live:
@@ -69,15 +71,19 @@ def command(
     return look.tell_broken()
 
 
-def follower_of(ctx: click.Context) -> Follower | None:
-    """A follower of what is not finished; None where nothing was submitted, so that nobody asks a scheduler."""
+def follower_of(ctx: click.Context, finished_too: bool = False) -> Follower | None:
+    """A follower of what is not finished (with `finished_too`, else of the newest submission).
+
+    None where nothing was submitted, so that nobody asks a scheduler.
+    """
     store = store_of(ctx)
     if not (store.path / "jobs").is_dir():
         return None
     from ..dispatch.follow import Follower
+    from ..dispatch.submission import submissions
 
-    submissions = named(store, ())
-    return Follower(submissions, retry=False) if submissions else None
+    listed = named(store, ()) or (submissions(store.path)[:1] if finished_too else [])
+    return Follower(listed, retry=False) if listed else None
 
 
 @dataclass
@@ -145,7 +151,7 @@ def with_time_left(rows: list[dict[str, Any]], view: View) -> list[dict[str, Any
 def tell(look: Look, view: View | None, tasks: bool, form: str) -> None:
     """One look: experiments, submissions, and tasks if they were asked for (alone, where the form is no table)."""
     if tasks and form != "table":
-        show_rows(task_rows(view), form)
+        show_rows([{**row, "log": str(task.log or "")} for row, task in zip(task_rows(view), tasks_of(view))], form)
         return
     show_rows(look.rows(view), form)
     if form != "table" or view is None:
@@ -158,8 +164,12 @@ def tell(look: Look, view: View | None, tasks: bool, form: str) -> None:
         click.echo("lost points: `gridrun resume` finds their jobs or sends them again")
 
 
+def tasks_of(view: View | None) -> list[TaskView]:
+    return view.tasks if view is not None else []
+
+
 def task_rows(view: View | None) -> list[dict[str, Any]]:
-    """A row per task of what is not finished."""
+    """A row per task of what was submitted and is not finished."""
     return [
         {
             "submission": task.token[:6],
@@ -168,9 +178,8 @@ def task_rows(view: View | None) -> list[dict[str, Any]]:
             "done": f"{task.n_done}/{task.n_points}",
             "failed": task.n_failed or None,
             "detail": task.detail.partition("\n")[0],
-            "log": near(task.log) if task.log is not None and task.log.exists() else None,
         }
-        for task in (view.tasks if view is not None else ())
+        for task in tasks_of(view)
     ]
 
 
@@ -207,5 +216,7 @@ def drawn(rows: list[dict[str, Any]], view: View | None, tasks: bool) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    tables = [table_of(each) for each in (rows, task_rows(view) if tasks else []) if each]
-    return Group(*tables, *(Text.from_ansi(line) for line in (lines_of(view) if view is not None else ())))
+    of_tasks = [row for row in task_rows(view) if row["state"] != "done"] if tasks else []
+    tables = [table_of(each) for each in (rows, of_tasks[:SHOWN_LIVE]) if each]
+    more = [f"  ... and {len(of_tasks) - SHOWN_LIVE} more tasks"] if len(of_tasks) > SHOWN_LIVE else []
+    return Group(*tables, *map(Text.from_ansi, [*more, *(lines_of(view) if view is not None else [])]))
