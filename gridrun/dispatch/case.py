@@ -12,11 +12,13 @@ from ..record import Record, session_of
 from ..segments import FAILURE, RESULT
 from ..store import Store, open_store
 from .base import Backend, JobState
+from .ending import log_tail
 from .history import History, replayed
 from .judge import Suspicion
 from .lease import Lease, Watch
 from .profile import Profile
 from .queue import n_failures
+from .slurm_states import memory_kill
 from .submission import Sent, Submission
 
 OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
@@ -208,13 +210,14 @@ class Case:
                 dead.append(self._dead(sent, index, task_id, suspicion.state, lease, unfinished))
         return dead
 
-    @staticmethod
     def _dead(
-        sent: Sent, index: int, task_id: str, state: JobState | None, lease: Lease | None, unfinished: list[int]
+        self, sent: Sent, index: int, task_id: str, state: JobState | None, lease: Lease | None, unfinished: list[int]
     ) -> Dead:
         cause, raw = (state.cause, state.raw) if state is not None else ("", "")
         if lease is not None and lease.state == "stopped" and cause in ("", "failed", "completed"):
             cause = "time"
+        elif cause in ("", "failed") and memory_kill(log_tail(self.log(sent, index))):
+            cause = "memory"  # a scheduler without control groups calls it a failure
         in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight]
         if not in_flight and (lease is None or not lease.is_over):
             in_flight = unfinished[:1]  # it died before it said what it was at
