@@ -51,6 +51,4 @@ def _link(call: Path, name: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.path[0] == os.getcwd():  # where the scheduler happened to start it: no place for modules
-        del sys.path[0]
     main(Path(sys.argv[1]))

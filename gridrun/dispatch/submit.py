@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import statistics
 import sys
 import time
@@ -220,7 +221,7 @@ class Sender:
                 {"table": cached.table, "function": cached.identity, "code": code.digest.hex()}
                 for cached, code in described
             ],
-            "code_record": code_record(Path(root)) if functions else {},
+            "code_record": code_record(Path(root), self.profile.setup) if functions else {},
         }
 
 
@@ -274,12 +275,12 @@ def make_array(
     code = code_folder(folder, manifest)
     environment = {
         **manifest["environment"],
-        "PYTHONPATH": python_path(code, manifest["path"]),
+        "PYTHONPATH": python_path(code, str(manifest["root"]), manifest["path"]),
         "GRIDRUN_SESSIONS": manifest["store"],
         "GRIDRUN_CHECKPOINT_S": f"{profile.checkpoint_s:g}",
     }
     name = f"gridrun-{folder.name}-{number}"
-    python, setup = manifest["python"], profile.setup
+    python, setup = manifest["python"], (f"cd {shlex.quote(code)}", *profile.setup)
     return Array(name, folder / str(number), n_tasks, settings, setup, python, profile.parallel, environment)
 
 
@@ -288,10 +289,11 @@ def code_folder(folder: Path, manifest: Mapping[str, Any]) -> str:
     return str(folder / "code") if manifest["snapshot"] else str(manifest["root"])
 
 
-def python_path(code: str, path: str) -> str:
-    """PYTHONPATH of a task: the study's code, then gridrun as it is imported here, then what there was."""
+def python_path(code: str, root: str, path: str) -> str:
+    """PYTHONPATH of a task: the study's code, then gridrun as it is imported here (if that is not part of the study),
+    then what there was."""
     package = str(Path(__file__).resolve().parents[2])
-    own = [] if os.path.isdir(os.path.join(code, "gridrun")) else [package]
+    own = [] if package == os.path.realpath(root) else [package]
     return os.pathsep.join(dict.fromkeys([code, *own, *filter(None, path.split(os.pathsep))]))
 
 
