@@ -81,6 +81,16 @@ class TinyStudy:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def files(self) -> dict[str, bytes]:
+        """Every file of the study, with what is in it."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()
+        }
+
+    def submission(self) -> Path:
+        """The folder of the newest submission."""
+        return max(self.folder.glob("sessions/jobs/*/manifest.json"), key=lambda path: path.stat().st_mtime_ns).parent
+
     def calls(self) -> list[str]:
         """One line per execution of a measurement."""
         path = self.folder / "calls.txt"
