@@ -40,8 +40,12 @@ def why_no_data() -> str:
 
 @cache
 def why_no_slurm() -> str:
+    """Jobs are sent to the test cluster alone, never to one that people wait for."""
     if not shutil.which("sbatch"):
-        return "needs Slurm: no sbatch on PATH"
+        return "needs Slurm: no sbatch on PATH; `make test-slurm` starts one"
+    conf = os.environ.get("SLURM_CONF", "")
+    if not Path(conf).is_file() or "ClusterName=gridrun" not in Path(conf).read_text().splitlines():
+        return "needs the test cluster: `make test-slurm` starts it"
     answer = subprocess.run(["sinfo"], capture_output=True, text=True, timeout=30, check=False)
     return "" if answer.returncode == 0 else f"Slurm does not answer: {answer.stderr.strip()}"
 

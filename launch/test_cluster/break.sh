@@ -61,6 +61,7 @@ start_node() { # NAME
     mkdir -p "$DIR/spool/$1"
     if ! daemon slurmd "$DIR/run/$1.pid" >/dev/null; then
         rm -f "$DIR/run/$1.pid"
+        port_is_free $((FIRST_NODE_PORT + ${1#n} - 1)) "$1"
         (cd "$DIR/log" && slurmd -N "$1") || fail "$1 did not start: see $DIR/log/$1.log"
     fi
     # A node that was drained by hand, or that failed, serves again.

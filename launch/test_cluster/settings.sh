@@ -41,6 +41,23 @@ wait_for() { # SECONDS COMMAND...
     done
 }
 
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # PORT
+
+# The first port from which a cluster finds its own free.
+free_port() { # PORT
+    local port=$1
+    while answers "$port" || answers $((port + 1)) || answers $((port + 2)) || answers $((port + 10)); do
+        port=$((port + 50))
+    done
+    echo "$port"
+}
+
+port_is_free() { # PORT WHO
+    if answers "$1"; then
+        fail "port $1 ($2) is in use by another program: choose other ports with GRIDRUN_SLURM_PORT (now $PORT)"
+    fi
+}
+
 # The configuration file of a template beside this script: @NAME@ stands for the setting of that name.
 fill() { # TEMPLATE TARGET
     local name edits=()

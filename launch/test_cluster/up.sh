@@ -84,12 +84,6 @@ LINES
     echo "CgroupPlugin=cgroup/v1" >"$DIR/cgroup.conf"
 }
 
-port_is_free() { # PORT WHO
-    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
-        fail "port $1 ($2) is in use by another program: choose other ports with GRIDRUN_SLURM_PORT (now $PORT)"
-    fi
-}
-
 sql() { mariadb --no-defaults -u root -S "$DIR/run/mariadb.sock" -e "$1"; }
 
 start_database() {
