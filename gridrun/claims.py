@@ -116,17 +116,22 @@ class Claims:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[Any]:
         with self.mutex:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                mode = "r+b" if self.journal.exists() else "a+b"
-                file = open(self.journal, mode, buffering=0)  # noqa: SIM115
-            except OSError as error:
-                raise disk_error(error, self.journal) from error
-            with file:
+            with self._opened() as file:
                 _lock(file.fileno())
-                share_with_group(file.fileno(), self.folder)
                 self._read(file, repair=True)
                 yield file
+
+    def _opened(self) -> Any:
+        """The journal, made if there is none; one call where there is, for on a shared disk each takes its time."""
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                return open(self.journal, "r+b", buffering=0)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.journal, "a+b", buffering=0)  # noqa: SIM115
+            share_with_group(file.fileno(), self.folder)
+            return file
+        except OSError as error:
+            raise disk_error(error, self.journal) from error
 
     def _read(self, file: Any, repair: bool) -> None:
         """Take in the lines written since the last look; under the lock, cut off a torn last line."""

@@ -54,14 +54,14 @@ def write_whole(path: Path, *pieces: Any, durable: bool = True, exclusive: bool 
             share_with_group(file.fileno(), path.parent)
             if durable:
                 os.fsync(file.fileno())
-        if exclusive:
-            os.link(aside, path)
-        else:
+        if not exclusive:
             os.replace(aside, path)
-    except OSError as error:
-        if isinstance(error, FileExistsError):
-            raise
-        raise disk_error(error, path) from error
-    finally:
+            return
+        os.link(aside, path)
+        os.unlink(aside)
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
+        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
+            raise
+        raise disk_error(error, path) from error

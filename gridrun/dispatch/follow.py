@@ -28,6 +28,7 @@ from .submit import call_of, make_array, submit_arrays
 
 PAUSE_S = (5.0, 60.0)  # between looks: the first, and when nothing happens
 UNKNOWN_S = 10.0  # between two looks that do not find an array whose submitter died while submitting it
+SHOWN = 5  # points that a line names
 COUNTED = ("done", "running", "pending", "failed", "cancelled", "lost")
 
 
@@ -208,9 +209,10 @@ class Follower:
         case.submission.note("gave up", points=chunks.spans(points), why=why)
         give_up(case, points, why, log)
         case.history = _history(case)
-        for number in points:
-            where = f"; its log: {log}" if log else ""
-            self.say(f"point {case.submission.rows[number].id[:8]} is given up: {why}{where}")
+        shown = ", ".join(case.submission.rows[number].id[:8] for number in points[:SHOWN])
+        shown += ", ..." if len(points) > SHOWN else ""
+        are, where = "are" if len(points) > 1 else "is", f"; the log: {log}" if log else ""
+        self.say(f"point{'s' * (len(points) > 1)} {shown} {are} given up: {why}{where}")
 
     def _send_again(self, case: Case, again: Sequence[tuple[list[int], Settings, bool]]) -> None:
         """New arrays for points of dead tasks, one for each kind of task."""
