@@ -115,11 +115,10 @@ class Claims:
     # ------------------------------------------------------------------------------------------------- the journal
     @contextlib.contextmanager
     def _locked(self) -> Iterator[Any]:
-        with self.mutex:
-            with self._opened() as file:
-                _lock(file.fileno())
-                self._read(file, repair=True)
-                yield file
+        with self.mutex, self._opened() as file:
+            _lock(file.fileno())
+            self._read(file, repair=True)
+            yield file
 
     def _opened(self) -> Any:
         """The journal, made if there is none; one call where there is, for on a shared disk each takes its time."""
