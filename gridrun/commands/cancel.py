@@ -14,7 +14,7 @@ EPILOG = """\b
 Examples:
   gridrun cancel 3f2a91            a submission; the first digits are enough
   gridrun cancel 123_4 "124[7]"    tasks, as the scheduler names them
-  gridrun cancel 9c41d2e0          a point, as status --tasks, wait and train.py name it
+  gridrun cancel 9c41d2e0          a point, by the id that --dry-run, wait and query give it
   gridrun cancel --all             everything that was submitted
   gridrun cancel --all --pending   only what does not run yet
 

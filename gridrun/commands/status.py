@@ -30,7 +30,7 @@ EPILOG = """\b
 Examples:
   gridrun status
   gridrun status -exp=mismatch_quickstart -seed=0
-  gridrun status --tasks           what each task of what was submitted does, and where its log is
+  gridrun status --tasks           what each task does; `gridrun logs TASK` prints its log
   gridrun status --live            again and again, until nothing is left to wait for
   gridrun status --format=json
 
