@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import StoreError
+from ..messages import warn
 from ..segments import FAILURE
 from .history import replayed
 from .submission import Submission, submissions
@@ -19,8 +19,16 @@ def n_failures(store: Store, key: bytes) -> int:
 
 
 def open_submissions(store: Store) -> list[Submission]:
-    """The submissions that have something left to do, newest first."""
-    return [submission for submission in submissions(store.path) if not submission.is_closed]
+    """The submissions that have something left to do, newest first; a warning names those that cannot be read."""
+    found = []
+    for submission in submissions(store.path):
+        if submission.is_closed:
+            continue
+        if submission.damage:
+            warn(f"{submission.damage}; what it computes is kept, and what it lacks can be sent again")
+        else:
+            found.append(submission)
+    return found
 
 
 def queued(store: Store) -> dict[bytes, str]:
@@ -28,11 +36,7 @@ def queued(store: Store) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for submission in open_submissions(store):
         history = replayed(submission.events())
-        try:
-            rows = submission.rows
-        except (OSError, StoreError):
-            continue  # damaged: status says so, and its points can be sent again
-        for number, row in enumerate(rows):
+        for number, row in enumerate(submission.rows):
             answered = max(row.failures, history.failures.get(number, 0))
             if number in history.cancelled or number in history.out or n_failures(store, row.key) > answered:
                 continue

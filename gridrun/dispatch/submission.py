@@ -123,6 +123,14 @@ class Submission:
                 raise
             raise StoreError(f"{path} cannot be read: {error}") from error
 
+    @functools.cached_property
+    def damage(self) -> str:
+        """What cannot be read of it; "" if all can."""
+        try:
+            return "" if self.manifest and len(self.rows) else "no points"
+        except OSError as error:
+            return str(error)
+
     @property
     def created(self) -> float:
         """Seconds since the epoch; 0 if the manifest is damaged."""

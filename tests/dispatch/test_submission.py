@@ -9,7 +9,7 @@ import pytest
 import sent_points as points
 from sending import sent
 
-from gridrun import MissingKey, UsageError
+from gridrun import GridrunWarning, MissingKey, UsageError
 from gridrun.dispatch.history import replayed
 from gridrun.dispatch.inprocess import InProcess
 from gridrun.dispatch.queue import queued
@@ -63,7 +63,8 @@ def test_a_damaged_submission_is_named_and_its_points_can_be_sent_again(submissi
     (submission.folder / "points.idx").write_bytes(b"half a row")
     with pytest.raises(StoreError, match="points.idx is damaged"):
         _ = Submission(submission.folder).rows
-    assert queued(open_store()) == {}
+    with pytest.warns(GridrunWarning, match="points.idx is damaged.* can be sent again"):
+        assert queued(open_store()) == {}
     (submission.folder / "manifest.json").write_bytes(b"{")
     with pytest.raises(StoreError, match="manifest.json cannot be read"):
         _ = Submission(submission.folder).manifest
