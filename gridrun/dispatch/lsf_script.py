@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError, nearest
 
-MEMORY_UNITS = {"KB": 1024**2, "MB": 1024, "GB": 1}  # of one GB
+MEMORY_UNITS = {"KB": 1024**2, "MB": 1024, "GB": 1, "TB": 1 / 1024}  # in one GB
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 

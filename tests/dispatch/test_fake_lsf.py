@@ -10,6 +10,11 @@ import pytest
 from fakes.cluster import Cluster, until
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def say(*words: str, text: str = "") -> tuple[int, str, str]:
     done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr

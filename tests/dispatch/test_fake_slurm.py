@@ -13,6 +13,11 @@ import submitit
 from fakes.cluster import Cluster, until
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where logs go that nobody named
+
+
 def say(*words: str, text: str = "") -> tuple[int, str, str]:
     done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr

@@ -57,6 +57,15 @@ class Cluster:
     def tasks(self) -> list[dict[str, Any]]:
         return [{"job": job["id"], **task} for job in self.jobs() for task in job["tasks"]]
 
+    def commands(self) -> list[str]:
+        """Every command that was called, with its words."""
+        log = self.folder / "commands.log"
+        return log.read_text(errors="surrogateescape").splitlines() if log.exists() else []
+
+    def script(self, job: int) -> bytes:
+        """The script that was submitted, as it came."""
+        return (self.folder / "spool" / f"{job}.sh").read_bytes()
+
     def pretend(self, word: str) -> None:
         """Let the listings say this word of every task."""
         self.talk(do="pretend", tasks=[(task["job"], task["index"]) for task in self.tasks()], word=word)

@@ -88,6 +88,8 @@ def submit(**asked: object) -> int:
 
 def at_the_door(command: str, down: str) -> None:
     """What a switch makes of a command before it does anything: missing, slow, hanging or failing with `down`."""
+    with open(os.path.join(folder(), "commands.log"), "a", encoding="utf-8", errors="surrogateescape") as log:
+        log.write(f"{command} {' '.join(sys.argv[2:])}\n")
     if command in str(switch("missing")).split(","):
         print(f"sh: {command}: command not found", file=sys.stderr)
         sys.exit(127)
@@ -226,7 +228,7 @@ class Scheduler:
         return {}
 
     def do_pretend(self, tasks: list, word: str) -> dict:
-        """Show this word as the tasks' state, whatever is true; "" shows the truth again."""
+        """Show this word as the tasks' state, whatever is true; "hidden" lists them no more, "" is the truth again."""
         for task in self._those(tasks):
             task.word = word
         return {}

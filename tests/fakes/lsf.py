@@ -176,7 +176,7 @@ def listed() -> list[tuple[dict, dict]]:
     """Every task that LSF still knows, with its job."""
     answer = engine.talk(do="list")
     oldest = answer["now"] - float(engine.switch("forget_s"))
-    pairs = ((job, task) for job in answer["jobs"] for task in job["tasks"])
+    pairs = ((job, task) for job in answer["jobs"] for task in job["tasks"] if task["word"] != "hidden")
     return [(job, task) for job, task in pairs if task["phase"] != "ended" or task["ended"] >= oldest]
 
 
@@ -339,7 +339,8 @@ def bresume(words: list[str]) -> None:
 def bhist(words: list[str]) -> None:
     usage = "Usage: bhist [-h] [-V] [-l] [-w] [-a] [-n num_logfiles] [-J job_name] [jobId ...]"
     given, ids = options(words, ["-n", "-J", "-u"], ["-l", "-w", "-a"], usage)
-    pairs = [(job, task) for job in engine.talk(do="list")["jobs"] for task in job["tasks"]]
+    everything = engine.talk(do="list")["jobs"]
+    pairs = [(job, task) for job in everything for task in job["tasks"] if task["word"] != "hidden"]
     missing: list[str] = []
     if ids:
         pairs, missing = chosen(ids, pairs)

@@ -170,7 +170,9 @@ def pattern(text: str) -> str:
 
 def jobs() -> tuple[list[dict], float]:
     answer = engine.talk(do="list")
-    return answer["jobs"], answer["now"]
+    for job in answer["jobs"]:
+        job["tasks"] = [task for task in job["tasks"] if task["word"] != "hidden"]
+    return [job for job in answer["jobs"] if job["tasks"]], answer["now"]
 
 
 def word(task: dict) -> str:
