@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -53,6 +54,12 @@ def test_every_key_has_a_word_and_every_word_a_key(architecture) -> None:
 def test_an_unknown_key_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="digits_cnn.make.* no key 'lerning_rate'; did you mean 'learning_rate'"):
         digits_cnn.make(lerning_rate=[0.1])
+
+
+def test_what_a_training_needs_of_a_cluster_is_no_part_of_its_points() -> None:
+    big = dataclasses.replace(digits_cnn, launch_settings={"mem_gb": 8})
+    assert big.make() == digits_cnn.make()
+    assert digits_cnn.launch_settings == {}
 
 
 def test_points_do_not_share_their_lists() -> None:

@@ -29,14 +29,14 @@ def run_folder(cache_dir: str | Path, session_id: str) -> Path:
 
 def finish(folder: Path, weights: bytes, metrics: Mapping[str, Any]) -> None:
     """Write the results of a run, and then that they are complete; its checkpoint is of no more use."""
-    (folder / COMPLETED).unlink(missing_ok=True)
     files = {WEIGHTS: weights, METRICS: json.dumps(metrics, indent=1).encode()}
     for name, data in files.items():
         write_whole(folder / name, data)
     checksums = {name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()}
     write_whole(folder / COMPLETED, json.dumps(checksums).encode())
     for path in (folder / CHECKPOINT, *folder.glob(f".{CHECKPOINT}.*")):  # and what was left of saving it
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def checksums(folder: Path) -> dict[str, str] | None:
@@ -60,15 +60,12 @@ def is_whole(folder: Path) -> bool:
 
 
 @contextmanager
-def log_of(folder: Path | None) -> Iterator[Any]:
-    """A function that appends a line to the run's log at once; it does nothing where there is no folder.
+def log_of(folder: Path) -> Iterator[Any]:
+    """A function that appends a line to the run's log at once.
 
     A log is only ever appended to: a run that starts anew, or goes on from a checkpoint, begins with another
     {"started": ...} line. A line for which the disk has no room is left out: a log ends no training.
     """
-    if folder is None:
-        yield lambda **values: None
-        return
     with open(folder / LOG, "ab", buffering=0) as file:
         begin = time.time()
         _line(file, {"started": round(begin, 3)})

@@ -11,13 +11,19 @@ import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import cachable, current_session, get
 from . import folder as files
 from .checkpoint import Checkpoint, maker
 from .progress import Progress
 from .weights import SavedWeights, WeightsInMemory
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data.splits import Splits
+    from ..training.state import State
 
 Result = dict[str, Any]
 
@@ -30,19 +36,24 @@ def train(model: Mapping[str, Any]) -> Result:
     through run), it writes nothing. Raises UsageError for settings that cannot be, MissingData for data to be
     fetched.
     """
-    from . import settings
-
     session = current_session()
-    folder = session.folder if session is not None else None
-    with settings.reproducible(model), files.log_of(folder) as log:
-        checkpoint = Checkpoint(folder / files.CHECKPOINT, maker(get(model, "device")), log) if folder else None
-        weights, metrics = _fit(model, log, checkpoint)
-    if folder is None:
+    if session is None:
+        weights, metrics = _fit(model, lambda **values: None, None)
         return {"weights": WeightsInMemory(weights), **metrics}
+    folder = session.folder
+    if not files.is_whole(folder):  # it is, where the process was killed before the store knew of it
+        _train_in(folder, model)
+    return load(folder.name, "", str(folder.parent.parent))
+
+
+def _train_in(folder: Path, model: Mapping[str, Any]) -> None:
+    """Train, from the folder's checkpoint if there is one, and leave the results there."""
     from safetensors.torch import save
 
+    with files.log_of(folder) as log:
+        checkpoint = Checkpoint(folder / files.CHECKPOINT, maker(get(model, "device")), log)
+        weights, metrics = _fit(model, log, checkpoint)
     files.finish(folder, save(weights), metrics)
-    return load(folder.name, "", str(folder.parent.parent))
 
 
 def _fit(
@@ -50,13 +61,33 @@ def _fit(
 ) -> tuple[dict[str, Any], Result]:
     """The chosen weights, on the CPU, and the metrics of the last epoch and of the test."""
     from ..training.evaluation import accuracy, logits_at
+    from . import settings
+
+    with settings.reproducible(model):
+        network, data = settings.network(model), settings.splits(model)
+        state, metrics = _through_the_epochs(model, network, data, log, checkpoint)
+        with settings.mendable():
+            weights = state.weights(get(model, "checkpoint"))
+        test_accuracy = accuracy(logits_at(network, weights, data.test[0]), data.test[1])
+    kept = {k: v for k, v in metrics.items() if k not in ("epoch", "learning_rate")}
+    weights = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+    return weights, {**kept, "test_accuracy": test_accuracy, "n_steps": state.step}
+
+
+def _through_the_epochs(
+    model: Mapping[str, Any],
+    network: nn.Module,
+    data: Splits,
+    log: Callable[..., None],
+    checkpoint: Checkpoint | None,
+) -> tuple[State, dict[str, float]]:
+    """The state at the end, and the metrics of the last epoch."""
     from ..training.loop import fit
     from ..training.state import start
     from . import settings
 
-    network, data, schedule = settings.network(model), settings.splits(model), settings.schedule(model)
-    seed, method = get(model, "seed"), settings.method(model)
-    state, metrics = start(network, schedule.optimizer), Result()
+    schedule, method, seed = settings.schedule(model), settings.method(model), get(model, "seed")
+    state, metrics = start(network, schedule.optimizer), dict[str, float]()
     if checkpoint is not None:
         state = checkpoint.resumed(state)
     progress = Progress(len(schedule.rates()))
@@ -66,12 +97,7 @@ def _fit(
             progress.tell(metrics)
         elif checkpoint is not None:  # never between epochs, so that the last epoch's metrics are always made
             checkpoint.save_if_due(state)
-    with settings.mendable():
-        weights = state.weights(get(model, "checkpoint"))
-    test_accuracy = accuracy(logits_at(network, weights, data.test[0]), data.test[1])
-    kept = {k: v for k, v in metrics.items() if k not in ("epoch", "learning_rate")}
-    weights = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
-    return weights, {**kept, "test_accuracy": test_accuracy, "n_steps": state.step}
+    return state, metrics
 
 
 def load(session_id: str, table: str, cache_dir: str) -> Result:
