@@ -64,7 +64,7 @@ class Draft:
     points: Sequence[Waiting]
     tasks: Sequence[tuple[Settings, list[list[int]]]]  # one entry an array
     n_done: int
-    queued: Mapping[str, int]  # points that wait in other submissions, by token
+    queued: dict[str, int]  # points that wait in other submissions, by token; send() adds what it finds
     notes: Sequence[str] = ()
     salt: int = 0
 
@@ -320,6 +320,9 @@ def _without_queued(plan: Draft) -> Draft:
     """The draft without points that were sent since it was made."""
     others = queued(plan.store)
     left = [point for point in plan.points if point.job.mark not in others]
+    for point in plan.points:
+        if token := others.get(point.job.mark):
+            plan.queued[token] = plan.queued.get(token, 0) + 1
     if len(left) == len(plan.points) and not plan.folder.exists():
         return plan
     return with_tasks(replace(plan, points=left, salt=plan.salt + time.time_ns()))
