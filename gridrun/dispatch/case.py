@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import StoreError
 from ..outcome import Failed
 from ..record import Record, session_of
 from ..segments import FAILURE, RESULT
@@ -214,8 +215,11 @@ class Case:
         self, sent: Sent, index: int, task_id: str, state: JobState | None, lease: Lease | None, unfinished: list[int]
     ) -> Dead:
         cause, raw = (state.cause, state.raw) if state is not None else ("", "")
-        if lease is not None and lease.state == "stopped" and cause in ("", "failed", "completed"):
+        last_word = lease.state if lease is not None else ""
+        if last_word == "stopped" and cause in ("", "failed", "completed"):
             cause = "time"
+        elif last_word == "broke" and lease is not None:
+            cause, raw = "disk" if lease.why.startswith(StoreError.__name__) else "failed", lease.why
         elif cause in ("", "failed") and memory_kill(log_tail(self.log(sent, index))):
             cause = "memory"  # a scheduler without control groups calls it a failure
         in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight]

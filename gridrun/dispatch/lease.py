@@ -21,14 +21,15 @@ from ..machine import this_owner
 from .chunks import numbers_of, spans
 
 BEAT_S = 10.0
-STATES = ("running", "finished", "stopped", "refused")
+STATES = ("running", "finished", "stopped", "refused", "broke")
 
 
 class Lease(NamedTuple):
     """What a task wrote of itself.
 
     state: "running"; or its last word: "finished" (it went through its points), "stopped" (it was asked to end),
-    "refused" (it could not begin: `why`). in_flight: the points it is at; process: which start of the task wrote it.
+    "refused" (it could not begin: `why`), "broke" (it could not go on: `why`). in_flight: the points it is at;
+    process: which start of the task wrote it.
     """
 
     state: str = "running"
@@ -90,7 +91,7 @@ class LeaseKeeper:
     def end(self, state: str, why: str = "") -> None:
         """The task's last word."""
         self.over.set()
-        in_flight = self.lease.in_flight if state == "stopped" else ()
+        in_flight = self.lease.in_flight if state in ("stopped", "broke") else ()
         self._write(state=state, why=why, in_flight=in_flight)
 
     def _beat(self) -> None:

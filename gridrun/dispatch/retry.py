@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 MORE = 1.5
-FREE = ("node", "preempted")  # not the task's fault
+FREE = ("node", "preempted", "disk")  # not the task's fault
 MAX_FREE = 20  # of deaths that are not the task's fault: a safeguard against a cluster that never gets well
 
 
@@ -29,7 +29,7 @@ def decide(cause: str, settings: Settings, n_deaths: int, n_free: int, profile: 
     """
     if cause in FREE:
         if n_free > MAX_FREE:
-            return Decision(None, f"its node failed, or it was preempted, {n_free} times")
+            return Decision(None, f"its node or the disk failed, or it was preempted, {n_free} times")
         return Decision(settings, f"{cause}: again as it was")
     if cause == "memory" and settings.mem_gb >= profile.max_mem_gb:
         return Decision(None, f"out of memory with {settings.mem_gb:g} GB, which is all that max_mem_gb allows")

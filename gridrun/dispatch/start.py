@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from ..machine import job_name
@@ -20,6 +21,7 @@ def main(folder: Path) -> None:
     from submitit import JobEnvironment
     from submitit.core.submission import process_job
 
+    folder = _plainly_named(folder)
     os.environ["SUBMITIT_FOLDER"] = str(folder)
     os.environ["GRIDRUN_TASK"] = job_name()
     if log := _output():
@@ -30,6 +32,15 @@ def main(folder: Path) -> None:
     process_job(folder)
     for left in (paths.submitted_pickle, paths.result_pickle):  # results are in the store
         left.unlink(missing_ok=True)
+
+
+def _plainly_named(folder: Path) -> Path:
+    """The folder under a name without %, in which submitit sees the numbers of jobs."""
+    if "%" not in str(folder):
+        return folder
+    link = Path(tempfile.mkdtemp(prefix="gridrun-")) / "array"
+    link.symlink_to(folder)
+    return link
 
 
 def _output() -> str:

@@ -244,17 +244,21 @@ def with_tasks(found: Draft) -> Draft:
 def _size(found: Draft, settings: Settings, numbers: Sequence[int]) -> tuple[int, str]:
     """Points for a task of these, and why."""
     if settings.chunk is not None:
-        return settings.chunk, f"{settings.chunk} points a task, as asked for"
+        return settings.chunk, f"{_points(settings.chunk)} a task, as asked for"
     point_s, source = settings.point_s, "as stated"
     if point_s is None:
         tables = {found.manifest["functions"][found.points[n].function]["table"] for n in numbers}
         times = [seconds for table in tables for seconds in _times(found.store, table)]
         point_s, source = (statistics.median(times), f"the median of {len(times)} before") if times else (None, "")
     size = chunks.chunk_size(len(numbers), point_s, found.profile.task_min, settings.timeout_min)
-    told = f"{size} point{'s' * (size != 1)} a task"
+    told = f"{_points(size)} a task"
     if point_s is None:
         return size, f"{told}: how long one takes is not known yet (-launch=point_s=SECONDS states it)"
     return size, f"{told}: one takes {duration(point_s) if point_s >= 1 else f'{point_s:.2g} s'}, {source}"
+
+
+def _points(number: int) -> str:
+    return f"{number} point{'s' * (number != 1)}"
 
 
 def _times(store: Store, table: str) -> list[float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,9 +68,10 @@ def run_task(array_folder: Path, index: int) -> str:
     state, why = "stopped", ""
     try:
         state, why = "finished", _compute(submission, sent, sent.tasks[index], keeper)
-    except (CodeChanged, ImportError) as error:
-        traceback.print_exc()
-        state, why = "refused", f"{type(error).__name__}: {error}"
+    except Exception as error:
+        if not STOPPING.is_set():
+            state = "refused" if isinstance(error, (CodeChanged, ImportError)) else "broke"
+            why = f"{type(error).__name__}: {error}"
         raise
     finally:
         keeper.end(state, why)

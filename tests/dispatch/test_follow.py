@@ -10,7 +10,8 @@ import pytest
 import sent_points as points
 from sending import Clock, case_of, follower, patient, profile, sent
 
-from gridrun import UsageError, explain, run
+from gridrun import StoreError, UsageError, explain, run
+from gridrun.dispatch import worker
 from gridrun.dispatch.base import JobState, SchedulerDown, SubmissionFailed
 from gridrun.dispatch.inprocess import InProcess
 from gridrun.dispatch.queue import queued
@@ -168,6 +169,20 @@ def test_cancelled_points_are_not_computed_and_can_be_sent_again() -> None:
     assert len(looking.cancel()) == 4
     assert looking.look().finished and submission.is_closed
     assert draft(GRID, points.square, profile=profile(), backend=backend)("{x}").n_points == 6
+
+
+def test_a_task_that_a_full_disk_ends_is_tried_again_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, clock = InProcess(), Clock()
+    with monkeypatch.context() as full:
+        full.setattr(worker, "open_store", lambda path: no_space(path))
+        submission = sent(GRID, points.square, backend, profile=profile(settings={"mem_gb": 3}))
+    looking, said = follower(submission, backend, clock)
+    assert patient(looking, clock).counts["done"] == 6
+    assert "the disk is full" in said[0] and [s.settings.mem_gb for s in case_of(submission, backend).sent] == [3.0, 3.0]
+
+
+def no_space(path: str) -> None:
+    raise StoreError(f"cannot write {path}: the disk is full")
 
 
 def test_code_that_was_edited_while_queued_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
