@@ -223,8 +223,8 @@ class Case:
         elif cause in ("", "failed") and memory_kill(log_tail(self.log(sent, index))):
             cause = "memory"  # a scheduler without control groups calls it a failure
         in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight]
-        if not in_flight and (lease is None or not lease.is_over):
-            in_flight = unfinished[:1]  # it died before it said what it was at
+        if not in_flight:
+            in_flight = unfinished[:1]  # it died before it was at one: still, it is not to die for ever
         return Dead(sent, index, task_id, cause, unfinished, in_flight, lease, raw)
 
     @property

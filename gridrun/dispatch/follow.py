@@ -178,7 +178,7 @@ class Follower:
         again = [(rest, dead.sent.settings, False)] if rest else []
         for number in dead.in_flight:
             decision = self._decide(case, number, dead.cause, dead.sent.settings)
-            self.say(f"task {dead.task_id} ended ({dead.raw or 'unknown to the scheduler'}): {decision.why}")
+            self.say(f"task {dead.task_id} ended ({dead.raw or 'without a word'}): {decision.why}")
             if decision.settings is None:
                 self._give_up(case, [number], decision.why, log)
             else:
