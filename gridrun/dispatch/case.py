@@ -19,6 +19,7 @@ from .judge import Suspicion
 from .lease import Lease, Watch
 from .profile import Profile
 from .queue import n_failures
+from .settings import Settings
 from .slurm_states import memory_kill
 from .submission import Sent, Submission
 
@@ -154,6 +155,15 @@ class Case:
             for index in range(len(sent.tasks)):
                 if (sent.number, index) not in self.history.buried:
                     yield sent, index
+
+    def orphans(self) -> list[int]:
+        """Open points that no task has: the follower that buried theirs ended before it sent them again."""
+        held = {number for sent, index in self.tasks() for number in sent.tasks[index]}
+        return [number for number in self.open if number not in held]
+
+    def settings_of(self, number: int) -> Settings:
+        """What the last task asked for that had a point."""
+        return next(s.settings for s in reversed(self.sent) if any(number in task for task in s.tasks))
 
     def task_id(self, sent: Sent, index: int) -> str:
         """The task as the scheduler's commands name it; "" before it was submitted."""

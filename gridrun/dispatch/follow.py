@@ -148,9 +148,8 @@ class Follower:
         dead = case.judge(states, now)
         if not self.retry:
             return
-        dead = case.release(dead) if dead else []
-        again: list[tuple[list[int], Settings, bool]] = []
-        for each in dead:
+        again = [([number], case.settings_of(number), True) for number in case.orphans()]
+        for each in case.release(dead) if dead else []:
             again += self._bury(case, each)
         for number in case.memory_failures():
             again += self._failed_for_memory(case, number)
@@ -187,7 +186,7 @@ class Follower:
 
     def _failed_for_memory(self, case: Case, number: int) -> list[tuple[list[int], Settings, bool]]:
         """A point that raised for want of memory, in a task that lived: again with more, while there is more."""
-        settings = next(s.settings for s in reversed(case.sent) if any(number in task for task in s.tasks))
+        settings = case.settings_of(number)
         failures = n_failures(case.store, case.submission.rows[number].key)
         n_deaths = case.history.deaths[number] + 1
         decision = decide("memory", settings, n_deaths, 0, case.profile)

@@ -182,6 +182,24 @@ def test_a_task_that_a_full_disk_ends_is_tried_again_as_it_was(monkeypatch: pyte
     assert {sent.settings.mem_gb for sent in case_of(submission, backend).sent} == {3.0}
 
 
+def test_points_of_a_buried_task_are_sent_again_by_who_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The follower ended (here of a full disk) after it noted a death, before it sent the points again."""
+    backend, clock = InProcess(lose=[("1", 2)]), Clock()
+    submission = sent(GRID, points.square, backend, profile=ONE_EACH)
+    looking, _ = follower(submission, backend, clock)
+    with monkeypatch.context() as full:
+        full.setattr("gridrun.dispatch.submission.Submission.add_array", raises_no_space)
+        with pytest.raises(StoreError, match="full"):
+            patient(looking, clock)
+    after, _ = follower(submission, backend, clock)
+    assert patient(after, clock).counts["done"] == 6
+    assert len(backend.submitted) == 2
+
+
+def raises_no_space(*args: object) -> None:
+    raise StoreError("the disk is full")
+
+
 def test_a_task_that_can_never_begin_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     backend, clock = InProcess(), Clock()
     monkeypatch.setattr(worker, "open_store", lambda path: 1 / 0)
