@@ -65,6 +65,7 @@ class ClusterStudy:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()  # before each command: `setpriv ...` to be another user
+    python: str = sys.executable
 
     def page(self, n_points: int, body: str = "", name: str = "page", **settings: Any) -> None:
         """Write an experiment; `body` is what a measurement does, `settings` what its tasks ask for."""
@@ -83,14 +84,14 @@ class ClusterStudy:
 
     def command(self, *words: str) -> list[str]:
         inner = [*words] if words[0].endswith(".py") else ["-c", "from gridrun.cli import main; main()", *words]
-        return [*self.prefix, sys.executable, *inner]
+        return [*self.prefix, self.python, *inner]
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command in the study's folder; it leads a process group of its own."""
         return subprocess.Popen(
             self.command(*words),
             cwd=self.folder,
-            env={**os.environ, **self.variables, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **self.variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
