@@ -54,7 +54,11 @@ The exit status is 0 only if every point is done, or was submitted where that wa
 )
 @click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/ (slurm, lsf); here by default.")
 @click.option(
-    "-launch", "--launch", "asked", multiple=True, metavar="KEY=VALUE,...",
+    "-launch",
+    "--launch",
+    "asked",
+    multiple=True,
+    metavar="KEY=VALUE,...",
     help="What each task asks of the cluster: mem_gb, timeout_min, partition, chunk, extra.FLAG ...",
 )
 @click.option("-wait", "--wait", "stay", is_flag=True, help="Stay until all that was submitted is done.")
@@ -123,6 +127,7 @@ def away(
     grids: dict[str, Grid], launch: Launch, root: Path, dry_run: bool, stay: bool, snapshot: bool, force: bool
 ) -> bool:
     """Send what is missing to a cluster, or say what would be sent; with `stay`, wait for it."""
+    from ..dispatch.base import SchedulerDown
     from ..dispatch.submit import draft, send
 
     start = time.monotonic()
@@ -141,7 +146,12 @@ def away(
     if dry_run:
         tell_draft(plan, launch)
         return True
-    submission = send(plan)
+    try:
+        submission = send(plan)
+    except SchedulerDown as error:
+        raise SchedulerDown(
+            f"{error}; the submission is kept: `gridrun resume` sends it, `gridrun cancel` drops it"
+        ) from None
     tell_sent(plan, submission)
     return not stay or wait_for(plan, submission, grids, start)
 

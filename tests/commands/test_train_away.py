@@ -146,6 +146,7 @@ def test_a_scheduler_that_does_not_answer_is_said_and_resume_submits(away: TinyS
     lsf.switch(down="fail")
     done = away.run("train", "-exp=waves", "-seed=0", "-mode=lsf")
     assert done.status == 1 and "Traceback" not in done.err
+    assert "the submission is kept: `gridrun resume` sends it" in done.err
     lsf.switch(down="")
     away.run("train", "-exp=waves", "-seed=0", "-mode=lsf")
     resumed = away.run("resume", "--wait")
