@@ -33,7 +33,7 @@ def NAME_measure(point):
     while point["level"] == "waits" and not (STUDY / "go").exists():
         time.sleep(0.05)
     if point["level"] == "greedy":
-        ballast = os.urandom(200_000_000)
+        ballast = b"x" * 200_000_000
         time.sleep(1)
     tell("calls", point)
     return {"accuracy": point["seed"] / 7}

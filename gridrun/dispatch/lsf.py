@@ -54,7 +54,9 @@ class Lsf:
         log = f'{shlex.quote(str(array.logs))}/"${{LSB_JOBID}}_$((LSB_JOBINDEX - 1)).log"'
         command = f"{array.python} -u -m gridrun.dispatch.start {shlex.quote(str(array.folder))}"
         lines = [*head(request), "", f"exec < /dev/null >> {log} 2>&1", "export SUBMITIT_EXECUTOR=lsf"]
-        # exec: in place of the shell, which the signal of a time limit would end
+        # The signal of a time limit goes to every process: it ends none until Python listens, which has the shell's
+        # place (exec) by then.
+        lines.append("trap '' USR2")
         lines += [*exports(array.environment), *array.setup, f"exec {command}"]
         return "\n".join(lines) + "\n"
 

@@ -38,26 +38,44 @@ def head(request: Request) -> list[str]:
     #!/bin/bash
     #BSUB -J "a[1-10]%5"
     #BSUB -n 1
-    #BSUB -R "span[hosts=1]"
     #BSUB -W 60
     #BSUB -M 1572864
-    #BSUB -R "rusage[mem=1536]"
+    #BSUB -R "rusage[mem=1536] span[hosts=1]"
     #BSUB -q long
     #BSUB -r
     #BSUB -o /dev/null
     """
-    lines = [flag("-J", name(request)), flag("-n", request.cpus), flag("-R", "span[hosts=1]")]
-    lines += [flag("-W", request.timeout_min)]
+    extra = {key if key.startswith("-") else f"-{key}": value for key, value in request.extra.items()}
+    lines = [flag("-J", name(request)), flag("-n", request.cpus), flag("-W", request.timeout_min)]
     if request.mem_gb is not None:
-        lines += memory(request.mem_gb, request.mem_unit)
+        lines.append(flag("-M", in_unit(request.mem_gb, request.mem_unit)))
+    lines.append(flag("-R", resources(request, str(extra.pop("-R", None) or ""))))
     if request.gpus:
         lines.append(flag("-gpu", f"num={request.gpus}"))
-    if request.constraint:
-        lines.append(flag("-R", f"select[{request.constraint}]"))
     lines += [flag(key, value) for key, value in (("-q", request.queue), ("-P", request.account)) if value]
-    lines += [flag(key, value) for key, value in request.extra.items() if value is not None and value is not False]
+    lines += [flag(key, value) for key, value in extra.items() if value is not None and value is not False]
     # -r: started again if its machine is lost. What it prints goes to a file that can be read while it runs.
     return ["#!/bin/bash", *lines, "#BSUB -r", "#BSUB -o /dev/null"]
+
+
+def resources(request: Request, asked: str) -> str:
+    """One text for -R, since not every LSF adds several up; sections that were asked for win over ours.
+
+    >>> resources(Request("a", mem_gb=2.0), "select[model==XEON] span[ptile=4]")
+    'select[model==XEON] span[ptile=4] rusage[mem=2048]'
+    """
+    found = [asked] if asked else []
+    if request.constraint:
+        if asked and not re.match(r"(rusage|span|order|same|cu|affinity)\[", asked):
+            raise UsageError(f"constraint = {request.constraint!r} and extra.-R = {asked!r}: say both in -R")
+        found.insert(0, f"select[{request.constraint}]")
+    if request.mem_gb is not None and "rusage[" not in asked:
+        # LSF that was told no unit counts limits in KB, but reservations in MB
+        unit = "MB" if request.mem_unit == "KB" else request.mem_unit
+        found.append(f"rusage[mem={in_unit(request.mem_gb, unit)}]")
+    if "span[" not in asked:
+        found.append("span[hosts=1]")
+    return " ".join(found)
 
 
 def name(request: Request) -> str:
@@ -70,13 +88,15 @@ def name(request: Request) -> str:
     return f"{request.name}[1-{request.n_tasks}]{limit}"
 
 
-def memory(mem_gb: float, unit: str) -> list[str]:
-    """The limit in the site's unit; the reservation too, except that LSF without a site's unit counts it in MB."""
+def in_unit(mem_gb: float, unit: str) -> int:
+    """Memory as LSF counts it, in whole units.
+
+    >>> in_unit(1.5, "MB"), in_unit(1.5, "GB")
+    (1536, 2)
+    """
     if unit not in MEMORY_UNITS:
         raise UsageError(f"no unit of memory {unit!r}; {nearest(unit, MEMORY_UNITS)}")
-    limit = math.ceil(mem_gb * MEMORY_UNITS[unit])
-    reserved = math.ceil(mem_gb * MEMORY_UNITS["MB" if unit == "KB" else unit])
-    return [flag("-M", limit), flag("-R", f"rusage[mem={reserved}]")]
+    return math.ceil(mem_gb * MEMORY_UNITS[unit])
 
 
 def flag(key: str, value: Any) -> str:

@@ -91,12 +91,10 @@ def test_a_script_asks_for_what_the_settings_say() -> None:
         "#!/bin/bash",
         '#BSUB -J "gridrun-0a1b2c3d4e5f-1[1-50]%8"',
         "#BSUB -n 4",
-        '#BSUB -R "span[hosts=1]"',
         "#BSUB -W 90",
         "#BSUB -M 1536",
-        '#BSUB -R "rusage[mem=1536]"',
+        '#BSUB -R "select[model==X] rusage[mem=1536] span[hosts=1]"',
         "#BSUB -gpu num=1",
-        '#BSUB -R "select[model==X]"',
         "#BSUB -q long",
         "#BSUB -P vision",
         '#BSUB -app "deep nets"',
@@ -106,16 +104,19 @@ def test_a_script_asks_for_what_the_settings_say() -> None:
         "",
         'exec < /dev/null >> /runs/1/logs/"${LSB_JOBID}_$((LSB_JOBINDEX - 1)).log" 2>&1',
         "export SUBMITIT_EXECUTOR=lsf",
+        "trap '' USR2",
         """export GRIDRUN_NOTE='it'"'"'s 100 %'""",
         "module load x",
         "exec python3 -u -m gridrun.dispatch.start /runs/1",
     ]
 
 
-@pytest.mark.parametrize("unit, limit, reserved", [("KB", 1572864, 1536), ("MB", 1536, 1536), ("GB", 2, 2)])
+@pytest.mark.parametrize(
+    "unit, limit, reserved", [("KB", 1572864, 1536), ("MB", 1536, 1536), ("GB", 2, 2), ("TB", 1, 1)]
+)
 def test_memory_in_the_unit_of_the_site(tmp_path: Path, unit: str, limit: int, reserved: int) -> None:
     script = Lsf(mem_unit=unit).render(array_of(tmp_path, settings=Settings(mem_gb=1.5)))
-    assert f"#BSUB -M {limit}\n" in script and f'#BSUB -R "rusage[mem={reserved}]"\n' in script
+    assert f"#BSUB -M {limit}\n" in script and f'#BSUB -R "rusage[mem={reserved}] span[hosts=1]"\n' in script
     assert "-gpu" not in script and "-q" not in script
 
 
@@ -126,6 +127,9 @@ def test_what_lsf_cannot_be_asked_is_refused(tmp_path: Path) -> None:
         Lsf(mem_unit="MiB").render(array_of(tmp_path))
     with pytest.raises(UsageError, match="not 'my job'"):
         Lsf().render(array_of(tmp_path)._replace(name="my job"))
+    both = Settings(constraint="model==X", extra={"-R": "select[mem>4000]"})
+    with pytest.raises(UsageError, match="say both in -R"):
+        Lsf().render(array_of(tmp_path, settings=both))
     with pytest.raises(UsageError, match="quotes"):
         Lsf().render(array_of(tmp_path, settings=Settings(extra={"-w": "'a' \"b\""})))
 
@@ -257,7 +261,7 @@ def test_what_bjobs_forgot_is_asked_of_bhist_once(lsf: Cluster, dialect: str, tm
     ids=str,
 )
 def test_a_silent_lsf_says_nothing_of_its_jobs(lsf: Cluster, dialect: str, tmp_path: Path, switches: dict) -> None:
-    backend = Lsf(timeout_s=2)
+    backend = Lsf(timeout_s=1)
     array = array_of(tmp_path / "1")
     id = backend.submit(array, "sleep 100\n")
     lsf.switch(**switches)

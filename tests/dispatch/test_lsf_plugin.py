@@ -127,7 +127,7 @@ def test_submitit_finds_the_plugin_by_its_name(executor: LsfExecutor, tmp_path: 
     job = auto.submit(add, 2, 2)
     assert job.result() == 4
     script = job.paths.submission_file.read_text()
-    for line in ("-J auto", "-W 90", "-M 524288", '-R "rusage[mem=512]"', "-n 2", "-q short"):
+    for line in ("-J auto", "-W 90", "-M 524288", '-R "rusage[mem=512] span[hosts=1]"', "-n 2", "-q short"):
         assert f"#BSUB {line}\n" in script
     with pytest.raises(ValueError, match="one machine"):
         auto.update_parameters(nodes=2)

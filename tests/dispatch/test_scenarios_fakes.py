@@ -99,6 +99,46 @@ def test_03_resume_is_all_that_is_to_be_typed(away: Away) -> None:
     assert sorted(away.lines("calls")) == [f"plain {seed}" for seed in range(4)]
 
 
+SLOW = """
+import os, time
+from pathlib import Path
+from gridrun import cachable, split
+
+STUDY = Path(__file__).parents[1]
+
+
+@cachable(dependencies=["point:seed"])
+def NAME_measure(point):
+    for what in ("begun", "calls"):
+        with open(STUDY / f"{what}.txt", "a") as file:
+            file.write(f"{point['seed']}\\n")
+        time.sleep(1 if what == "begun" else 0)
+    return point["seed"]
+
+
+def train_grid():
+    return split([{"train": NAME_measure}], "seed", list(range(8)))
+
+
+def visualize():
+    pass
+"""
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_07_at_the_time_limit_a_task_starts_again_and_goes_on(away: Away, n_threads: int) -> None:
+    """The scheduler's signal makes it start again under its own number; no point that was done is done again."""
+    away.study.write("waves", SLOW)
+    away.cluster.switch(minute_s=6 / n_threads, kill_wait_s=60)
+    away.send("-launch=chunk=8,timeout_min=1", f"-n_threads={n_threads}")
+    assert away.follow().counts["done"] == 8, away.said
+    [task] = away.cluster.tasks()
+    assert task["starts"] >= 2, "it was never asked to end"
+    assert away.events("died") == []
+    assert sorted(away.lines("calls")) == [str(seed) for seed in range(8)]
+
+
 @SLURM_AND_LSF
 def test_10_out_of_memory_is_answered_with_more_until_it_is_enough(away: Away) -> None:
     """A task that is killed for its memory is sent again with 1.5 times as much; the point succeeds then."""
