@@ -148,7 +148,8 @@ class SegmentReader:
             if self.offset == 0 and not self._starts_well(file):
                 return
             file.seek(self.offset)
-            while (frame := self._next(file, check_meta)) is not None:
+            size = os.fstat(file.fileno()).st_size  # asked once: on a shared disk each question takes its time
+            while (frame := self._next(file, size, check_meta)) is not None:
                 if frame.n_rows:
                     yield frame
 
@@ -165,7 +166,7 @@ class SegmentReader:
             return bool(self.offset)
         return False
 
-    def _next(self, file: BinaryIO, check_meta: bool) -> Frame | None:
+    def _next(self, file: BinaryIO, size: int, check_meta: bool) -> Frame | None:
         head = file.read(HEAD_SIZE)
         if not self._head_is_whole(head):
             found = self._resynchronise(file, self.offset + 1)
@@ -178,7 +179,7 @@ class SegmentReader:
         about = Head._make(HEADER.unpack_from(head))
         body = file.read(about.body_size)
         at, end = self.offset, self.offset + HEAD_SIZE + about.body_size + about.meta_size
-        if len(body) < about.body_size or os.fstat(file.fileno()).st_size < end:
+        if len(body) < about.body_size or size < end:
             return None
         is_whole = checksum(body) == about.body_sum
         if not is_whole:

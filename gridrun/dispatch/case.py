@@ -213,6 +213,10 @@ class Case:
                 continue
             task_id = self.task_id(sent, index)
             state = states.get(task_id)
+            if state is not None and state.phase == "pending":  # no lease yet, or one of an earlier start
+                self.suspicions.pop(name, None)
+                self.verdicts[name] = "pending"
+                continue
             lease, still_s = self.watch.look(sent.folder, index, now)
             self.leases[name] = lease
             suspicion = self.suspicions.setdefault(name, Suspicion())

@@ -32,6 +32,7 @@ from .submission import Sent, Submission
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
+ASKED_S = 1.0  # between two looks whether points were cancelled
 OTHERS_S = DEAD_AFTER_S + 30.0  # by then a dead owner of a point is known to be dead
 
 
@@ -140,6 +141,7 @@ class Room:
         self.lookup = Lookup(self.cached, store)
         self.submission = submission
         self.cancelled: tuple[int, set[bytes]] = (-1, set())
+        self.asked = -ASKED_S
         self.keyings: dict[Shape, Keying] = {}
         self._team: Team | None = None
 
@@ -163,7 +165,10 @@ class Room:
 
     def _cancelled(self) -> set[bytes]:
         """The marks of the points that were cancelled, as of now."""
-        size = self.submission.events_size()
+        now = time.monotonic()
+        if now - self.asked < ASKED_S:
+            return self.cancelled[1]
+        self.asked, size = now, self.submission.events_size()
         if size != self.cancelled[0]:
             numbers = replayed(self.submission.events()).cancelled
             self.cancelled = size, {self.submission.rows[number].mark for number in numbers}
