@@ -95,7 +95,7 @@ def found(store: str) -> dict[str, Any]:
     """What is in the folder of the only run of a store."""
     (folder,) = Path(store, "runs").iterdir()
     return {
-        "names": sorted(p.name for p in folder.iterdir() if "completed." not in p.name),  # a write that was killed
+        "names": sorted(p.name for p in folder.iterdir() if "checkpoint" in p.name or p.name[0] != "."),
         "weights": (folder / "weights.safetensors").read_bytes().hex(),
         "metrics": json.loads((folder / "metrics.json").read_text()),
         "log": [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()],

@@ -67,7 +67,7 @@ class Checkpoint:
         self.due = end + max(self.interval_s, (end - begin) / COST) if self.interval_s else end
 
     def _save(self, state: State) -> str:
-        """What went wrong, in words."""
+        """Save the state; what went wrong, in words."""
         try:
             write_whole(self.path, encoded(state, self.made_by))
         except OSError as error:

@@ -28,13 +28,17 @@ def run_folder(cache_dir: str | Path, session_id: str) -> Path:
 
 
 def finish(folder: Path, weights: bytes, metrics: Mapping[str, Any]) -> None:
-    """Write the results of a run, and then that they are complete; its checkpoint is of no more use."""
+    """Write the results of a run, and then that they are complete."""
     files = {WEIGHTS: weights, METRICS: json.dumps(metrics, indent=1).encode()}
     for name, data in files.items():
         write_whole(folder / name, data)
     checksums = {name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()}
     write_whole(folder / COMPLETED, json.dumps(checksums).encode())
-    for path in (folder / CHECKPOINT, *folder.glob(f".{CHECKPOINT}.*")):  # and what was left of saving it
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """A run that is complete needs it no more, nor what was left of saving it."""
+    for path in (folder / CHECKPOINT, *folder.glob(f".{CHECKPOINT}.*")):
         with suppress(OSError):
             path.unlink()
 

@@ -43,6 +43,7 @@ def train(model: Mapping[str, Any]) -> Result:
     folder = session.folder
     if not files.is_whole(folder):  # it is, where the process was killed before the store knew of it
         _train_in(folder, model)
+    files.remove_checkpoint(folder)
     return load(folder.name, "", str(folder.parent.parent))
 
 

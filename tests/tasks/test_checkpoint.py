@@ -120,10 +120,12 @@ def test_stopped_before_the_store_knows_of_it_nothing_is_trained_again(
     unbroken: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="stopped"):
-        patch.setattr(task, "load", raiser(RuntimeError("stopped")))
+        patch.setattr(task.files, "remove_checkpoint", raiser(RuntimeError("stopped")))
         trained()
     monkeypatch.setattr(loop, "objective", raiser(RuntimeError("trained again")))
-    assert outcome(trained()) == unbroken
+    point = trained()
+    assert outcome(point) == unbroken
+    assert not (point["weights"].path.parent / "checkpoint.safetensors").exists()
 
 
 def raiser(error: Exception) -> Callable[..., None]:
