@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .. import __version__
+from ..dispatch.profile import load_profile, modes
+from ..dispatch.settings import merged
 from ..errors import GridrunError
 from ..experiment import find_root, load, names
 from ._points import plural
@@ -48,7 +50,8 @@ class Finding(NamedTuple):
 def command(ctx: click.Context) -> bool:
     """Read every checksum of the store and check the study; say what is damaged, by name."""
     store = store_of(ctx)
-    findings = [*packages(), *of_store(store), *damaged(store), *of_study(ctx.obj or Path.cwd())]
+    study = of_study(ctx.obj or Path.cwd())
+    findings = [*packages(), *of_store(store), *damaged(store), *of_submissions(store), *study]
     show_rows([finding._asdict() for finding in findings])
     n_problems = sum(finding.state == "problem" for finding in findings)
     click.echo(f"{plural(n_problems, 'problem')} found" if n_problems else "everything is in order")
@@ -121,22 +124,30 @@ def of_study(start: Path) -> Iterator[Finding]:
         return
     for name in names(root):
         try:
-            load(root, name)
+            merged((f"launch_settings of experiments/{name}.py", load(root, name).launch_settings))
         except Exception as error:  # noqa: BLE001 - a page may raise anything; it is reported by name
             yield Finding("problem", "experiment", f"{name}: {type(error).__name__}: {error}")
         else:
             yield Finding("ok", "experiment", name)
-    for profile in sorted((root / "launch").glob("*.toml")):
-        yield of_profile(profile)
+    for mode in modes(root):
+        try:
+            yield Finding("ok", "profile", f"{mode}: {load_profile(root, mode).executor}")
+        except GridrunError as error:
+            yield Finding("problem", "profile", str(error))
 
 
-def of_profile(path: Path) -> Finding:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        return Finding("problem", "profile", f"{path.name}: {error}")
-    return Finding("ok", "profile", path.name)
+def of_submissions(store: Store) -> Iterator[Finding]:
+    """What was sent to a cluster and is not finished, and submissions that cannot be read."""
+    from ..dispatch.submission import Submission, jobs_folder
+
+    folders = sorted(path.parent for path in jobs_folder(store.path).glob("*/manifest.json"))
+    for submission in map(Submission, folders):
+        try:
+            n_points = len(submission.rows)
+            mode = submission.manifest["mode"]
+        except (GridrunError, OSError) as error:
+            yield Finding("problem", "submission", f"{error}; its points can be sent again")
+            continue
+        if not submission.is_closed:
+            waiting = f"{submission.token}: {plural(n_points, 'point')} by {mode}, not finished"
+            yield Finding("ok", "submission", waiting)

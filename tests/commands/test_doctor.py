@@ -1,6 +1,7 @@
 """gridrun doctor: what is damaged, by name."""
 
-from tiny_study import TinyStudy
+from fakes.cluster import Cluster
+from tiny_study import PAGE, TinyStudy
 
 
 def test_a_sound_study_is_in_order(study: TinyStudy) -> None:
@@ -30,5 +31,25 @@ def test_a_broken_page_and_a_broken_profile_are_named(study: TinyStudy) -> None:
     (study.folder / "launch" / "slurm.toml").write_text("executor = \n")
     done = study.run("doctor")
     assert done.status == 1
-    assert "rocks: ModuleNotFoundError" in done.out and "slurm.toml: " in done.out
+    assert "rocks: ModuleNotFoundError" in done.out and "slurm.toml is no TOML: " in done.out
     assert "2 problems found" in done.out
+
+
+def test_settings_that_there_are_not_are_named_before_anything_is_submitted(study: TinyStudy) -> None:
+    study.write("rocks", "launch_settings = {'memgb': 3}\n" + PAGE)
+    (study.folder / "launch").mkdir()
+    (study.folder / "launch" / "lsf.toml").write_text("[settings]\ntimeout = 3\n")
+    done = study.run("doctor")
+    assert done.status == 1 and "2 problems found" in done.out
+    assert "launch_settings of experiments/rocks.py: no key 'memgb'; did you mean 'mem_gb'?" in done.out
+    assert "launch/lsf.toml [settings]: no key 'timeout'; did you mean 'timeout_min'?" in done.out
+
+
+def test_submissions_that_wait_and_that_cannot_be_read_are_named(away: TinyStudy, lsf: Cluster) -> None:
+    lsf.switch(hold=1)
+    away.run("train", "-exp=rocks", "-mode=lsf")
+    token = away.submission().name
+    assert f"{token}: 4 points by lsf, not finished" in away.run("doctor").out
+    (away.submission() / "points.idx").write_bytes(b"torn")
+    done = away.run("doctor")
+    assert done.status == 1 and f"{token}/points.idx" in done.out
