@@ -89,10 +89,11 @@ def test_03_a_submitter_killed_around_a_submission_leaves_each_array_once(
 @SLURM_AND_LSF
 def test_03_resume_is_all_that_is_to_be_typed(away: Away) -> None:
     """After a kill -9 within the first submission, `train.py` submits nothing twice and `resume` the rest."""
-    away.cluster.switch(max_array=2, kill_submitter="after")
+    away.cluster.switch(max_array=2, kill_submitter="after", hold="yes")
     assert away.train("-launch=chunk=1").status == -9
     again = away.train("-launch=chunk=1")
     assert again.status == 0 and "4 points sent before" in again.out
+    away.cluster.switch(hold="")
     done = away.study.run("resume", "--wait")
     assert done.status == 0, done
     assert len(away.cluster.jobs()) == 2
@@ -117,7 +118,7 @@ def NAME_measure(point):
 
 
 def train_grid():
-    return split([{"train": NAME_measure}], "seed", list(range(8)))
+    return split([{"train": NAME_measure}], "seed", list(range(N_POINTS)))
 
 
 def visualize():
@@ -125,18 +126,19 @@ def visualize():
 """
 
 
-@EVERYWHERE
-@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("where, n_threads", [("slurm", 1), ("lsf", 2), ("openlava", 1)])
 def test_07_at_the_time_limit_a_task_starts_again_and_goes_on(away: Away, n_threads: int) -> None:
     """The scheduler's signal makes it start again under its own number; no point that was done is done again."""
-    away.study.write("waves", SLOW)
-    away.cluster.switch(minute_s=6 / n_threads, kill_wait_s=60)
-    away.send("-launch=chunk=8,timeout_min=1", f"-n_threads={n_threads}")
-    assert away.follow().counts["done"] == 8, away.said
+    n_points = 8 * n_threads  # seconds of work for each thread
+    away.study.write("waves", SLOW.replace("N_POINTS", str(n_points)))
+    away.profile("retries = 9")
+    away.cluster.switch(minute_s=6, kill_wait_s=60)
+    away.send("-launch=chunk=100,timeout_min=1", f"-n_threads={n_threads}")
+    assert away.follow().counts["done"] == n_points, away.said
     [task] = away.cluster.tasks()
     assert task["starts"] >= 2, "it was never asked to end"
     assert away.events("died") == []
-    assert sorted(away.lines("calls")) == [str(seed) for seed in range(8)]
+    assert sorted(map(int, away.lines("calls"))) == list(range(n_points))
 
 
 @SLURM_AND_LSF

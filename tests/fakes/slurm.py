@@ -334,7 +334,7 @@ def scontrol(words: list[str]) -> None:
         return
     t = float(engine.switch("terminate_s"))
     request = {
-        "requeue": {"do": "requeue", "signals": [(0, "CONT"), (0, "TERM"), (t, "KILL")]},
+        "requeue": {"do": "requeue", "signals": [(0, "CONT"), (0.2, "TERM"), (0.2 + t, "KILL")]},
         "suspend": {"do": "suspend", "to": True},
         "hold": {"do": "suspend", "to": True},
         "resume": {"do": "suspend", "to": False},
