@@ -22,6 +22,7 @@ from .store import Store
 
 YOUNG_S = 3600.0  # files younger than this may belong to a result that is being written
 PACKED_ROWS = 1024
+MANY, SMALL = 100, 1 << 20  # segments of so few bytes are packed together where there are so many
 
 
 class Removal(NamedTuple):
@@ -87,7 +88,7 @@ def collect(store: Store, dry_run: bool = True) -> list[Removal]:
     for path in _files(store.path / "objects", ""):
         if path.name not in needed and not path.name.startswith(".") and _is_old(path):
             removals.append(Removal(str(path), path.stat().st_size, "no result needs it"))
-    sessions = {session_of(frame, row) for key in list(store.index) for frame, row in store.rows(key)}
+    sessions = {session_of(frame, row) for key in list(store.index) for frame, row in store.rows(key)} | _queued(store)
     idle = not store.live_claims()  # a run that is going on has no result yet
     for folder in _folders(store.path / "runs") if idle else ():
         if folder.name not in sessions and len(folder.name) == 32 and all(map(_is_old, [folder, *folder.rglob("*")])):
@@ -101,6 +102,13 @@ def collect(store: Store, dry_run: bool = True) -> list[Removal]:
         for removal in removals:
             _remove(Path(removal.path))
     return removals
+
+
+def _queued(store: Store) -> set[str]:
+    """The ids of results that wait in a scheduler's queue: their runs may have checkpoints to go on from."""
+    from .dispatch.queue import open_submissions
+
+    return {row.id for submission in open_submissions(store) for row in submission.rows}
 
 
 def _sort_segments(store: Store) -> tuple[dict[str, list[tuple[Frame, Row]]], list[Removal]]:
@@ -119,7 +127,16 @@ def _sort_segments(store: Store) -> tuple[dict[str, list[tuple[Frame, Row]]], li
             freed = _row_bytes(rows) - _row_bytes(keep)
             rewrite[path] = keep
             removals.append(Removal(path, freed, f"{len(rows) - len(keep)} superseded or deleted records"))
+    small = [path for path in rows_of if path not in rewrite and _is_small(store, path)]
+    if len(small) >= MANY:
+        rewrite.update((path, rows_of[path]) for path in small)
+        removals += [Removal(path, 0, "one of many small files, each slow to open; packed into one") for path in small]
     return rewrite, removals
+
+
+def _is_small(store: Store, path: str) -> bool:
+    """Whether a segment is small, and nobody writes to it any more."""
+    return os.stat(path).st_size < SMALL and _is_old(Path(path)) and not _writer_lives(store, path)
 
 
 def _row_bytes(rows: list[tuple[Frame, Row]]) -> int:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import programs
 import pytest
+import sending
+import sent_points
 from storing import GRID, age, blobs, calls, large, reopened, small
 
-from gridrun import open_store, run
+from gridrun import open_store, run, upkeep
+from gridrun.dispatch.inprocess import InProcess
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,36 @@ def test_gc_leaves_the_folder_of_a_run_that_still_writes_alone(sessions: Path) -
     removed = open_store().collect(dry_run=False)
     assert [Path(r.path).name for r in removed] == [stopped.name]
     assert running.exists() and not stopped.exists()
+
+
+def test_gc_packs_many_small_segments_into_one(sessions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = programs.write(sessions.parent / "page.py", PAGE.replace("np.full(2000, float(sys.argv[3]))", "x")
+                          .replace('[{"a": 1}]', '[{"a": int(sys.argv[3])}]'))  # fmt: skip
+    for number in range(4):
+        programs.python(page, sessions, "normal", number)
+    for path in sessions.glob("segments/*"):
+        age(path)
+    before = sorted(record.value() for record in reopened(sessions).records())
+    assert open_store(sessions).collect(dry_run=False) == []  # four are not many
+    monkeypatch.setattr(upkeep, "MANY", 4)
+    assert len(open_store(sessions).collect()) == 4 and len(list(sessions.glob("segments/*"))) == 4  # told, not done
+    open_store(sessions).collect(dry_run=False)
+    assert len(list(sessions.glob("segments/*"))) == 1
+    shop = reopened(sessions)
+    assert sorted(record.value() for record in shop.records()) == before == [0, 1, 2, 3] and shop.verify() == []
+
+
+def test_gc_leaves_the_runs_of_queued_points_alone(sessions: Path) -> None:
+    backend = InProcess(lose=[("1", 0)])
+    submission = sending.sent([{"x": 1}], sent_points.square, backend)
+    waiting = sessions / "runs" / submission.rows[0].id
+    waiting.mkdir(parents=True)
+    (waiting / "checkpoint.safetensors").write_bytes(b"1234")
+    age(waiting / "checkpoint.safetensors")
+    age(waiting)
+    assert open_store().collect(dry_run=False) == []
+    submission.close("cancelled")
+    assert [Path(r.path).name for r in open_store().collect()] == [waiting.name]
 
 
 def test_results_of_earlier_code_are_not_superseded(tmp_path: Path) -> None:
