@@ -86,8 +86,6 @@ def memory(mem_gb: float) -> str:
 def log_pattern(array: Array) -> str:
     """Where a task prints to, in sbatch's words, in which % has a meaning; a backslash would take it away."""
     folder = one_line(array.logs, "the folder of logs")
-    if "%j" in folder or "%t" in folder:
-        raise UsageError(f"{folder}: submitit puts numbers in place of %j and %t; the folder needs another name")
     if "\\" in folder:
         raise UsageError(f"{folder}: Slurm writes no logs to a folder with a backslash in its name")
     return f"{folder.replace('%', '%%')}/%A_%a.log"

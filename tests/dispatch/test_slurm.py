@@ -101,7 +101,7 @@ def test_a_short_option_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["plain", "two words", "it's", 'a "b"', "ünï", "100%A", "$HOME `ls`", "#1; rm", "a&&b"]
+    "name", ["plain", "two words", "it's", 'a "b"', "ünï", "100%A %j %t", "$HOME `ls`", "#1; rm", "a&&b"]
 )
 def test_any_folder_and_value_comes_through_the_shell(tmp_path, name):
     """The script run by bash itself, with a command in Python's place that tells what it was given."""
@@ -114,7 +114,7 @@ def test_any_folder_and_value_comes_through_the_shell(tmp_path, name):
     assert flags(Slurm().render(array))["output"] == f"{tmp_path}/{name.replace('%', '%%')}/logs/%A_%a.log"
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "back\\slash", "%j", "%t"])
+@pytest.mark.parametrize("name", ["two\nlines", "back\\slash"])
 def test_a_folder_that_slurm_cannot_log_to_is_refused(tmp_path, name):
     with pytest.raises(UsageError):
         Slurm().render(an_array(tmp_path / name))
@@ -364,7 +364,7 @@ def an_array_of_words(folder: Path, body: str, **changes: object) -> Array:
 
 
 @pytest.mark.slurm
-@pytest.mark.parametrize("name", ["plain", 'it\'s a "study" #1 100%A ünï $HOME'])
+@pytest.mark.parametrize("name", ["plain", 'it\'s a "study" #1 100%A %j ünï $HOME'])
 def test_a_real_array_from_sbatch_to_its_log(tmp_path, name):
     array = an_array_of_words(tmp_path / name, 'echo "$SLURM_ARRAY_TASK_ID $VALUE"; exit $SLURM_ARRAY_TASK_ID')
     array = array._replace(environment={"VALUE": name})
