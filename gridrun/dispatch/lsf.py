@@ -17,7 +17,6 @@ MAX_ARRAY = 1000  # LSF's own default
 AT_ONCE = 500  # ids on one command line
 NOT_FOUND = re.compile(r"Job <(\d+)[^>]*> is not found")
 NONE_FOUND = re.compile(r"^No .*\b(job|jobs) found", re.IGNORECASE | re.MULTILINE)
-USAGE = re.compile(r"(illegal|invalid|unrecognized|unknown) option|usage:", re.IGNORECASE)
 SUBMITTED = re.compile(r"^Job <(\d+)> is submitted\b", re.MULTILINE)
 
 
@@ -166,8 +165,6 @@ def list_names(timeout_s: float) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, id in pairs:
         found.setdefault(name, set()).add(id)
-    if not found and answer.status and not NONE_FOUND.search(answer.err + answer.out):
-        raise SchedulerDown(f"bjobs: {answer.line}")
     return found
 
 
@@ -181,16 +178,29 @@ dialect = Dialect()
 
 
 def bjobs(ibm_words: Sequence[str], openlava_words: Sequence[str], timeout_s: float) -> Answer:
-    """Ask in IBM's words, and for good in OpenLava's if these are not understood. Ended jobs are listed too."""
+    """Ask in IBM's words; if these are not understood, in OpenLava's, for good. Ended jobs are listed too.
+
+    OpenLava's bjobs has no -o, or one that knows fewer columns. Raises SchedulerDown if neither gives an answer.
+    """
     if not dialect.is_openlava:
         answer = ask(["bjobs", "-a", *ibm_words], timeout_s)
-        if not (answer.status and USAGE.search(answer.err + answer.out)):
+        if is_answer(answer):
             return answer
     answer = ask(["bjobs", "-a", *openlava_words], timeout_s)
-    if answer.status and USAGE.search(answer.err + answer.out):
+    if not is_answer(answer):
         raise SchedulerDown(f"bjobs: {answer.line}")
     dialect.is_openlava = True
     return answer
+
+
+def is_answer(answer: Answer) -> bool:
+    """Whether bjobs understood the question; that it knows none of the jobs, or not all, is an answer.
+
+    >>> is_answer(Answer(255, "", "Job <9> is not found")), is_answer(Answer(255, "", "bjobs: illegal option -- o"))
+    (True, False)
+    """
+    said = answer.out + answer.err
+    return not answer.status or bool(NOT_FOUND.search(said) or NONE_FOUND.search(said))
 
 
 def try_asking(words: Sequence[str], timeout_s: float) -> Answer:

@@ -134,10 +134,13 @@ def reason(text: str) -> str:
 
 
 BLOCK = re.compile(rf"^Job <{ID.pattern}>", re.MULTILINE | re.ASCII)
+# bhist breaks its lines anywhere, and may lose a blank there.
 EVENT = re.compile(
-    r"(?P<completed>Done successfully)|Exited with exit code (?P<code>\d{1,6})|Exited by signal (?P<signal>\d{1,3})"
-    r"|Completed <exit>(?P<why>; TERM_[A-Z_]+)?|(?P<exited>\bExited[;.])"
-    r"|(?P<again>Starting \(Pid|requeued|Pending:|Signal <REQUEUE|Dispatched |Started )"
+    r"(?P<completed>Done\s*successfully)|Exited\s*with\s*exit\s*code\s*(?P<code>\d{1,6})"
+    r"|Exited\s*by\s*(?:LSF\s*)?signal\s*(?P<signal>\d{1,3})|Completed\s*<exit>(?:;\s*(?P<why>TERM_[A-Z_]+))?"
+    r"|(?P<exited>\bExited\s*[;.])|(?P<limit>RUNLIMIT|CPULIMIT|MEMLIMIT|DEADLINE)\s*was\s*reached"
+    r"|(?P<killed>Signal\s*<(?:KILL|INT|TERM)>\s*requested|Termination\s*request)"
+    r"|(?P<again>Starting\s*\(Pid|requeued|Pending:|Signal\s*<REQUEUE|Dispatched\s*to|Started\s*on)"
 )
 
 
@@ -158,16 +161,18 @@ def bhist(text: str) -> list[Line]:
 
 
 def _ending(events: str) -> JobState | None:
-    ended, code, why, is_over = "", "-", "-", False
+    """How the last start of a task ended; None if it may go on, or says nothing of it."""
+    ended, code, why = "", "-", ""
     for event in EVENT.finditer(events):
         if event["again"]:
-            ended, code, why, is_over = "", "-", "-", False
-            continue
-        is_over = True
-        ended = "DONE" if event["completed"] else "EXIT"
-        code = event["code"] or (str(128 + int(event["signal"])) if event["signal"] else code)
-        why = event["why"] or why
-    return state(ended, code, why) if is_over else None
+            ended, code, why = "", "-", ""
+        elif event["limit"] or event["killed"]:
+            why = f"TERM_{event['limit']}" if event["limit"] else why or "TERM_OWNER"
+        else:
+            ended = "DONE" if event["completed"] else "EXIT"
+            code = event["code"] or (str(128 + int(event["signal"])) if event["signal"] else code)
+            why = event["why"] or why
+    return state(ended, code, why) if ended else None
 
 
 def named(text: str) -> list[tuple[str, str]]:

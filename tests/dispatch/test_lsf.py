@@ -56,6 +56,25 @@ Job <202[3]>, Job Name <gridrun-0a1b2c3d4e5f-1[3]>, User <ada>
 Fri Nov 20 10:00:01: Starting (Pid 79);
 Fri Nov 20 10:00:32: Exited with exit code 3. The CPU time used is 0.1 seconds;
 Fri Nov 20 10:00:33: Pending: Job has been requeued;
+------------------------------------------------------------------------------
+
+Job <202[4]>, Job Name <gridrun-0a1b2c3d4e5f-1[4]>, User <ada>
+Fri Nov 20 10:00:01: Starting (Pid 80);
+Fri Nov 20 10:00:32: Terminated:  MEMLIMIT was reached;
+Fri Nov 20 10:00:33: Exited by LSF signal 9. The CPU time used is 0.1 seconds;
+------------------------------------------------------------------------------
+
+Job <202[5]>, Job Name <gridrun-0a1b2c3d4e5f-1[5]>, User <ada>
+Fri Nov 20 10:00:01: Starting (Pid 81);
+Fri Nov 20 10:00:32: Signal <KILL> requested by user or administrator <ada>;
+Fri Nov 20 10:00:33: Exited with
+                     exit code 1
+                     30. The CPU time used is 0.1 seconds;
+------------------------------------------------------------------------------
+
+Job <202[6]>, Job Name <gridrun-0a1b2c3d4e5f-1[6]>, User <ada>
+Fri Nov 20 10:00:01: Starting (Pid 82);
+Fri Nov 20 10:00:33: Exited; job will be requeued and rerun;
 """
 
 
@@ -65,7 +84,7 @@ def array_of(folder: Path, n_tasks: int = 3, **more: object) -> Array:
     return Array("gridrun-0a1b2c3d4e5f-1", folder, n_tasks, **given)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=["ibm", "openlava"])
+@pytest.fixture(params=["ibm", "openlava", "openlava4"])
 def dialect(request: pytest.FixtureRequest, lsf: Cluster, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both kinds of bjobs, and a process that does not know yet which it will meet."""
     lsf.switch(dialect=request.param, terminate_s=0.1)
@@ -176,7 +195,9 @@ def test_history_words() -> None:
     assert found == {
         "202[1]": JobState("ended", "completed", "DONE", 0),
         "202[2]": JobState("ended", "time", "EXIT TERM_RUNLIMIT", 130),
-    }  # and the third one goes on
+        "202[4]": JobState("ended", "memory", "EXIT TERM_MEMLIMIT", 137),
+        "202[5]": JobState("ended", "cancelled", "EXIT TERM_OWNER", 130),
+    }  # and the third one and the last go on
 
 
 READERS = (lsf_states.ibm, lsf_states.openlava, lsf_states.bhist)
@@ -222,8 +243,7 @@ def test_states_of_real_tasks(lsf: Cluster, dialect: str, tmp_path: Path) -> Non
     backend.cancel([ids[1]])
     lsf.wait(lambda each: each.tasks()[2]["phase"] == "ended")
     assert backend.poll([ids[1]])[f"{ids[1]}[1]"].phase == "ended"
-    if dialect == "ibm":
-        assert backend.poll([ids[1]])[f"{ids[1]}[1]"].cause == "cancelled"
+    assert backend.poll([ids[1]])[f"{ids[1]}[1]"].cause == "cancelled"
 
 
 def test_arrays_are_found_by_their_names(lsf: Cluster, dialect: str) -> None:

@@ -141,7 +141,7 @@ def test_07_at_the_time_limit_a_task_starts_again_and_goes_on(away: Away, n_thre
     assert sorted(map(int, away.lines("calls"))) == list(range(n_points))
 
 
-@SLURM_AND_LSF
+@EVERYWHERE
 def test_10_out_of_memory_is_answered_with_more_until_it_is_enough(away: Away) -> None:
     """A task that is killed for its memory is sent again with 1.5 times as much; the point succeeds then."""
     away.write(1, "greedy")

@@ -1,6 +1,7 @@
 """bsub, bjobs, bkill, bstop, bresume, brequeue, bhist and bparams, as IBM's LSF and OpenLava speak.
 
-`main("bjobs", ARGUMENTS)`. With FAKE_DIALECT=openlava (or the switch `dialect`) they are OpenLava's.
+`main("bjobs", ARGUMENTS)`. With FAKE_DIALECT=openlava (or the switch `dialect`) they are OpenLava's,
+with openlava4 a later one's, whose bjobs has an -o of fewer columns.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ ENDING = {"memory": "TERM_MEMLIMIT: job killed after reaching LSF memory usage l
 ENDING |= {"time": "TERM_RUNLIMIT: job killed after reaching LSF run time limit"}
 ENDING |= {"cancelled": "TERM_OWNER: job killed by owner", "preempted": "TERM_PREEMPT: job killed after preemption"}
 ENDING |= {"node": "TERM_ZOMBIE: zombie job"}
+REACHED = {"memory": "Terminated:  MEMLIMIT was reached", "time": "Terminated:  RUNLIMIT was reached"}
+REACHED |= {"cancelled": "Signal <KILL> requested by user or administrator <ada>"}
 
 
 def fail(text: str) -> None:
@@ -53,7 +56,7 @@ def fail(text: str) -> None:
 
 
 def is_openlava() -> bool:
-    return engine.switch("dialect") == "openlava"
+    return str(engine.switch("dialect")).startswith("openlava")
 
 
 def options(words: list[str], takes_value: list[str], flags: list[str], usage: str) -> tuple[dict, list[str]]:
@@ -221,7 +224,7 @@ def full_name(job: dict, task: dict) -> str:
 def bjobs(words: list[str]) -> None:
     usage = "Usage: bjobs [-h] [-V] [-w |-l] [-a] [-d] [-p] [-s] [-r] [-A] [-J job_name] [-u user_name] [jobId ...]"
     takes, flags = ["-J", "-u", "-q", "-m"], ["-w", "-l", "-a", "-d", "-p", "-r", "-s", "-A"]
-    if not is_openlava():
+    if engine.switch("dialect") != "openlava":
         takes, flags = [*takes, "-o"], [*flags, "-noheader", "-X"]
     given, ids = options(words, takes, flags, usage)
     pairs, missing = chosen(ids, listed()) if ids else (listed(), [])
@@ -263,6 +266,12 @@ def columns(format: str, no_header: bool, pairs: list[tuple[dict, dict]]) -> Non
             "exit_reason": ENDING.get(task["cause"], "-") if failed else "-",
             "pend_reason": "Job's resource requirements not satisfied: 1 host;" if word(task) == "PEND" else "-",
         }
+        if is_openlava():  # which has an id of a job, but none of its index
+            for name in ("jobindex", "exit_reason", "pend_reason"):
+                del values[name]
+            if unknown := [name for name in names if name not in values]:
+                print(f"Invalid field specs {unknown[0]}")
+                sys.exit(99)
         if unknown := [name for name in names if name not in values]:
             fail(f"Unknown field name: {unknown[0]}.\nUsage: bjobs -o format_string")
         print(mark.join(values[name] for name in names))
@@ -381,10 +390,15 @@ def history(pair: tuple[dict, dict]) -> str:
         how = f"exit code {task['code']}" if task["code"] else f"signal {task['signal']}"
         lines += [f"{when}: Exited {'with' if task['code'] else 'by'} {how}. The CPU time used is 0.1 seconds;"]
         reason = ENDING.get(task["cause"], "") if not is_openlava() else ""
+        if is_openlava() and task["cause"] in REACHED:
+            lines.insert(-1, f"{when}: {REACHED[task['cause']]};")
         lines += [f"{when}: Completed <exit>{f'; {reason}' if reason else ''};"]
     elif task["starts"] and task["phase"] == "pending":
         lines += [f"{when}: Pending: Job has been requeued;"]
-    broken = ["\n                     ".join(line[at : at + 79] for at in range(0, len(line), 79)) for line in lines]
+    broken = [
+        "\n                     ".join([line[:80], *(line[at : at + 58].lstrip() for at in range(80, len(line), 58))])
+        for line in lines
+    ]
     return "\n" + "\n".join(broken)
 
 
