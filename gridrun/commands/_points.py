@@ -45,6 +45,15 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def some(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are.
+
+    >>> some(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def different_settings(grid: Sequence[Mapping[str, Any]]) -> list[str]:
     """The plain keys whose values set the points of a grid apart.
 

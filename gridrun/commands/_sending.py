@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._launch import Launch, in_words
-from ._points import plural
+from ._points import plural, some
 
 if TYPE_CHECKING:
     from ..dispatch.submission import Submission
@@ -54,7 +54,7 @@ def tell_sent(plan: Draft, submission: Submission | None) -> None:
     n_points = len(submission.rows)
     jobs = [f"{job} ({plural(sizes.get(number, 0), 'task')})" for number, job in jobs_of(submission).items()]
     click.echo(f"submitted {plural(n_points, 'point')} in {plural(sum(sizes.values()), 'task')}: {plan.note}")
-    click.echo(f"submission {submission.token}, job {', '.join(jobs)}")
+    click.echo(f"submission {submission.token}, job {some(jobs)}")
     short = submission.token[:SHOWN_DIGITS]
     for what, why in (
         ("gridrun status", "how far it is"),

@@ -12,7 +12,7 @@ import click
 
 from ..errors import GridrunError, UsageError
 from ..progress import duration
-from ._points import different_settings, plural
+from ._points import different_settings, plural, some
 from ._records import last_part
 from ._screen import ID_DIGITS, cell, coloured
 
@@ -77,7 +77,7 @@ def lines_of(view: View) -> list[str]:
         sent, jobs = case.submission, list(dict.fromkeys(case.history.jobs.values()))
         states = tasks.get(sent.token, Counter())
         words = ", ".join(f"{states[state]} {coloured(state)}" for state in STATES if states[state])
-        as_jobs = f" as {'job' if len(jobs) == 1 else 'jobs'} {', '.join(jobs)}" if jobs else ""
+        as_jobs = f" as {'job' if len(jobs) == 1 else 'jobs'} {some(jobs, 5)}" if jobs else ""
         what = f"{sent.token}  {experiments_of(sent)}  {sent.manifest['mode']}{as_jobs}, {duration(age_s(sent))} old"
         lines.append(f"{what}: {plural(sum(states.values()), 'task')}{': ' * bool(words)}{words}")
     return lines + ([click.style(view.problem, fg="red")] if view.problem else [])

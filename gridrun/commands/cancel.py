@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import UsageError
-from ._points import plural
+from ._points import plural, some
 from ._records import store_of
 from ._submissions import count_line, named
 from ._targets import Target, resolve
@@ -49,7 +49,7 @@ def command(ctx: click.Context, what: tuple[str, ...], everything: bool, pending
     view = follower.look()
     n_points = view.counts["cancelled"] - before
     if cancelled or n_points:
-        click.echo(f"cancelled {plural(n_points, 'point')} of {plural(len(cancelled), 'task')}: {_some(cancelled)}")
+        click.echo(f"cancelled {plural(n_points, 'point')} of {plural(len(cancelled), 'task')}: {some(cancelled)}")
     else:
         click.echo(f"nothing to cancel: {_why(targets, only)}")
     click.echo(count_line(view.counts, view.eta_s))
@@ -60,6 +60,3 @@ def _why(targets: list[Target], only: str | None) -> str:
     tasks = f"no {only} task" if only else "nothing unfinished"
     return f"{tasks} of {', '.join(target.id for target in targets) or 'all that was submitted'}"
 
-
-def _some(names: list[str], most: int = 10) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -164,7 +164,8 @@ def wait_for(plan: Draft, submission: Submission | None, grids: dict[str, Grid],
     from ._following import follow
 
     sent = [submission] if submission is not None else []
-    follow(sent + [find_submission(plan.store.path, token) for token in plan.queued])
+    if followed := sent + [find_submission(plan.store.path, token) for token in plan.queued]:
+        follow(followed)
     states = gridrun.explain([point for grid in grids.values() for point in grid], "train")("{*}")
     tell_outcome(grids, states, time.monotonic() - start)
     return all(is_done(state) for state in states)

@@ -67,7 +67,8 @@ def test_with_wait_it_stays_and_ends_as_a_local_run_does(away: TinyStudy) -> Non
     assert sorted(away.calls()) == sorted(
         f"{n} level={x} seed={s}" for n in ("waves", "rocks") for x in (0.1, 0.2) for s in (0, 1)
     )
-    assert away.run("train", "-exp=waves,rocks", "-mode=lsf", "--wait").out.startswith("nothing to submit: every point")
+    again = away.run("train", "-exp=waves,rocks", "-mode=lsf", "--wait").out
+    assert again == "nothing to submit: every point is done\nwaves: 4 points: 4 cached\nrocks: 4 points: 4 cached\n"
     assert away.run("figures").status == 0
 
 
@@ -106,6 +107,13 @@ def test_points_side_by_side_in_a_task_get_their_cores(away: TinyStudy) -> None:
     assert "#BSUB -n 3\n" in dry.out and ["cpus_per_task", "3", "-n_threads"] in [
         line.split() for line in dry.out.splitlines()
     ]
+
+
+def test_force_computes_again_over_there(away: TinyStudy) -> None:
+    away.run("train", "-exp=rocks", "-seed=0", "-level=0.1")
+    again = away.run("train", "-exp=rocks", "-seed=0", "-level=0.1", "-mode=lsf", "-force", "--wait")
+    assert again.status == 0 and again.out.startswith("submitted 1 point in 1 task"), again
+    assert len(away.calls()) == 2
 
 
 @pytest.mark.parametrize(

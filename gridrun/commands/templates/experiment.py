@@ -4,7 +4,8 @@
     python make_figures.py -exp=NAME     draws figures/NAME.png
 
 This page works as it is; put your own question in its place. For networks, start from the points of
-gridrun.architectures, e.g. `grid = [cnn.make()]`: they bring their own "train".
+gridrun.architectures, e.g. `grid = [cnn.make()]`: they bring their own "train". What points need of a cluster
+(-mode=slurm) can be said here: `launch_settings = {"mem_gb": 8, "timeout_min": 120}`.
 """
 
 from pathlib import Path
