@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..messages import warn
@@ -19,16 +21,36 @@ def n_failures(store: Store, key: bytes) -> int:
 
 
 def open_submissions(store: Store) -> list[Submission]:
-    """The submissions that have something left to do, newest first; a warning names those that cannot be read."""
+    """The submissions that have something left to do, newest first; a warning names those that cannot be read.
+
+    Those that came with a store copied from elsewhere are left out: their jobs write to the original.
+    """
     found = []
     for submission in submissions(store.path):
-        if submission.is_closed:
+        if submission.is_closed or is_copy(submission, store):
             continue
         if submission.damage:
             warn(f"{submission.damage}; what it computes is kept, and what it lacks can be sent again")
         else:
             found.append(submission)
     return found
+
+
+def is_copy(submission: Submission, store: Store) -> bool:
+    """Whether a submission's jobs write to another store than the one that it is found in."""
+    if submission.damage:
+        return False
+    manifest = submission.manifest
+    same_place = os.path.realpath(manifest["store"]) == os.path.realpath(store.path)
+    return not same_place and manifest.get("store_file") != file_number(store.path)
+
+
+def file_number(path: Path) -> int:
+    """The number of a folder in its file system: the same on every machine that mounts it, another for a copy."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def queued(store: Store) -> dict[bytes, str]:

@@ -8,6 +8,7 @@ noted, and from the names of the jobs.
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shlex
 import statistics
@@ -29,7 +30,7 @@ from ..store import Store, open_store
 from . import chunks
 from .base import Array, Backend, SchedulerDown, SubmissionFailed
 from .profile import Profile
-from .queue import n_failures, queued
+from .queue import file_number, n_failures, queued
 from .schedulers import backend_of
 from .settings import Settings, merged
 from .submission import FORMAT, Sent, Submission, jobs_folder, locked, pickled_functions, write_points
@@ -140,7 +141,8 @@ def draft(
         options = Options(run_mode="force" if force else "normal", cache_dir=cache_dir, load=False)
         sweep = Sweep(grid, func, options, args, kwargs)
         sweep.look()
-        sweep.look_again()
+        if not force:
+            sweep.look_again()
         sender = Sender(profile, root, names, command_line, snapshot, argv, n_workers, backend)
         return sender.draft(sweep)
 
@@ -350,9 +352,12 @@ def _write(plan: Draft) -> Submission:
         array = plan.array(number, len(tasks), settings)
         sent = Sent(number, array.name, aside / str(number), tasks, settings)
         submission.add_array(sent, plan.backend.render(array), call_of(array.folder, plan.profile, settings))
-    import json
-
-    created = {"token": plan.token, "created": time.time(), "code": code_folder(plan.folder, plan.manifest)}
+    created = {
+        "token": plan.token,
+        "created": time.time(),
+        "code": code_folder(plan.folder, plan.manifest),
+        "store_file": file_number(plan.store.path),
+    }
     write_whole(aside / "manifest.json", json.dumps({**plan.manifest, **created}, indent=1).encode())
     os.replace(aside, plan.folder)
     return Submission(plan.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_folder_that_was_not_finished_is_no_submission(sessions: Path) -> None
     (sessions / "jobs" / ".abc.part" / "manifest.json").write_text("{}")
     (sessions / "jobs" / "lock").touch()
     assert submissions(sessions) == []
+
+
+def test_a_submission_that_came_with_a_copied_store_is_somebody_elses(sessions: Path, tmp_path: Path) -> None:
+    submission = sent(GRID[:1], points.square, InProcess(lose=[("1", 0)]))
+    assert list(queued(open_store()).values()) == [submission.token]
+    copy, moved, link = tmp_path / "copy", tmp_path / "moved", tmp_path / "link"
+    shutil.copytree(sessions, copy)
+    assert queued(open_store(copy)) == {}
+    link.symlink_to(sessions)
+    assert len(queued(open_store(link))) == 1
+    sessions.rename(moved)
+    assert len(queued(open_store(moved))) == 1
 
 
 def test_a_point_that_cannot_travel_is_named() -> None:
