@@ -32,6 +32,8 @@ def NAME_measure(point):
     tell("begun", point)
     while point["level"] == "waits" and not (STUDY / "go").exists():
         time.sleep(0.05)
+    if point["level"] == "deadly":
+        os.kill(os.getpid(), 9)
     if point["level"] == "greedy":
         ballast = b"x" * 200_000_000
         time.sleep(1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -100,6 +101,43 @@ def test_03_resume_is_all_that_is_to_be_typed(away: Away) -> None:
     assert sorted(away.lines("calls")) == [f"plain {seed}" for seed in range(4)]
 
 
+@EVERYWHERE
+def test_04_a_killed_task_is_tried_again_and_no_other_is_touched(away: Away) -> None:
+    """kill -9 of one process: its point is sent again, and computed; the other goes on, and is not started again."""
+    away.write(2, "waits")
+    away.send("-launch=chunk=1")
+    until(lambda: len(away.lines("begun")) == 2)
+    first, second = away.cluster.tasks()
+    os.kill(first["pid"], signal.SIGKILL)
+    away.cluster.wait(lambda cluster: cluster.tasks()[0]["phase"] == "ended")
+    follower = away.follower()
+    until(lambda: follower.look() and len(away.cluster.jobs()) == 2)
+    until(lambda: len(away.lines("begun")) == 3)
+    away.go()
+    assert away.follow(follower=follower).counts["done"] == 2
+    assert sorted(away.lines("calls")) == ["waits 0", "waits 1"]
+    assert [task["starts"] for task in away.cluster.tasks()] == [1, 1, 1]
+    [died] = away.events("died")
+    assert died["task"].startswith(str(first["job"]))
+
+
+@SLURM_AND_LSF
+def test_04_a_hopeless_point_is_told_with_its_log(away: Away) -> None:
+    """It kills its own process each time: tried as often as the profile says, then given up, and so is the status."""
+    away.write(1, "deadly")
+    away.profile("retries = 1")
+    away.send()
+    view = away.follow()
+    assert view.counts["failed"] == 1
+    assert len(away.cluster.jobs()) == 2
+    [point] = view.points()
+    assert "level=deadly" in point.log.read_text(), away.said
+    assert any(str(point.log) in line for line in away.said), away.said
+    assert away.study.run("resume").status == 0 and away.train().status == 0  # sent once more, if asked for
+    until(lambda: len(away.cluster.jobs()) == 3)
+    assert away.follow().counts["failed"] == 1
+
+
 SLOW = """
 import os, time
 from pathlib import Path
@@ -141,6 +179,47 @@ def test_07_at_the_time_limit_a_task_starts_again_and_goes_on(away: Away, n_thre
     assert sorted(map(int, away.lines("calls"))) == list(range(n_points))
 
 
+WORDS = [("slurm", "SUSPENDED"), ("slurm", "NODE_FAIL"), ("slurm", "SURPRISE"), ("lsf", "SSUSP"), ("lsf", "UNKWN")]
+
+
+@pytest.mark.parametrize("where, word", [*WORDS, ("openlava", "ZOMBI"), ("openlava", "USUSP")])
+def test_08_a_task_that_is_suspended_or_out_of_sight_is_not_dead(away: Away, word: str) -> None:
+    """Minutes pass without a beat of its own, and the scheduler does not call it running: it is left alone."""
+    away.write(1, "waits")
+    away.send()
+    until(lambda: away.lines("begun"))
+    away.cluster.talk(do="suspend", tasks=[(101, away.cluster.tasks()[0]["index"])], to=True)
+    away.cluster.pretend(word)
+    follower = away.follower()
+    start = follower.clock()
+    while follower.clock() - start < 50:
+        view = follower.look()
+        assert (view.counts["running"], view.suspects) == (1, 0)
+        time.sleep(0.2)
+    away.cluster.pretend("")
+    away.cluster.talk(do="suspend", tasks=[(101, away.cluster.tasks()[0]["index"])], to=False)
+    away.go()
+    assert away.follow(follower=follower).counts["done"] == 1
+    assert away.lines("calls") == ["waits 0"] and away.events("died") == []
+
+
+@EVERYWHERE
+def test_09_arrays_are_as_large_as_the_scheduler_takes(away: Away) -> None:
+    """55 tasks where an array has 20 at most: three arrays, and the last one's last task computes the last point."""
+    away.write(55)
+    away.cluster.switch(max_array=20, hold="yes")
+    away.send("-launch=chunk=1")
+    assert [len(job["tasks"]) for job in away.cluster.jobs()] == [20, 20, 15]
+    last = "103_14" if away.mode == "slurm" else "103[15]"
+    others = [view.task_id for view in away.follower().look().tasks if view.task_id != last]
+    assert len(others) == 54
+    away.follower().cancel(others)
+    away.cluster.switch(hold="")
+    counts = away.follow().counts
+    assert (counts["done"], counts["cancelled"]) == (1, 54)
+    assert away.lines("calls") == ["plain 54"]
+
+
 @EVERYWHERE
 def test_10_out_of_memory_is_answered_with_more_until_it_is_enough(away: Away) -> None:
     """A task that is killed for its memory is sent again with 1.5 times as much; the point succeeds then."""
@@ -167,6 +246,18 @@ def test_10_memory_beyond_the_cap_is_a_clear_failure(away: Away) -> None:
     assert len(away.cluster.jobs()) == 2
     told = away.study.run("status", "-exp=waves")
     assert re.search(r"failed", told.out)
+
+
+@SLURM_AND_LSF
+def test_14_two_submitters_at_once_send_each_point_once(away: Away) -> None:
+    """Both commands are at it at the same moment; whoever comes second leaves the points to the first."""
+    words = away.study.command("train.py", "-exp=waves", f"-mode={away.mode}", "-launch=chunk=1")
+    start = {"cwd": away.study.folder, "env": away.study.environment(), "stdout": subprocess.DEVNULL}
+    both = [subprocess.Popen(words, **start) for _ in range(2)]
+    assert [each.wait(120) for each in both] == [0, 0]
+    assert away.follow().finished
+    assert sorted(away.lines("calls")) == [f"plain {seed}" for seed in range(4)]
+    assert sum(len(job["tasks"]) for job in away.cluster.jobs()) == 4
 
 
 QUIET = [  # where, switches: a scheduler that says little or nothing while tasks run
@@ -234,7 +325,7 @@ def test_16_a_task_that_is_not_found_lives_as_long_as_its_own_word_changes(away:
     away.cluster.pretend("hidden")
     follower = away.follower(speed=6)  # a beat every 0.5 s is one in 3 s of this clock, well within its 30
     start = follower.clock()
-    while follower.clock() - start < 50:
+    while follower.clock() - start < 40:
         view = follower.look()
         assert view.counts["running"] == 1 and not away.events("died")
         time.sleep(0.2)
