@@ -138,6 +138,7 @@ def of_study(start: Path) -> Iterator[Finding]:
 
 def of_submissions(store: Store) -> Iterator[Finding]:
     """What was sent to a cluster and is not finished, and submissions that cannot be read."""
+    from ..dispatch.queue import is_copy
     from ..dispatch.submission import Submission, jobs_folder
 
     folders = sorted(path.parent for path in jobs_folder(store.path).glob("*/manifest.json"))
@@ -148,6 +149,6 @@ def of_submissions(store: Store) -> Iterator[Finding]:
         except (GridrunError, OSError) as error:
             yield Finding("problem", "submission", f"{error}; its points can be sent again")
             continue
-        if not submission.is_closed:
+        if not submission.is_closed and not is_copy(submission, store):
             waiting = f"{submission.token}: {plural(n_points, 'point')} by {mode}, not finished"
             yield Finding("ok", "submission", waiting)

@@ -80,9 +80,12 @@ def follower_of(ctx: click.Context, finished_too: bool = False) -> Follower | No
     if not (store.path / "jobs").is_dir():
         return None
     from ..dispatch.follow import Follower
+    from ..dispatch.queue import is_copy
     from ..dispatch.submission import submissions
 
-    listed = named(store, ()) or (submissions(store.path)[:1] if finished_too else [])
+    listed = named(store, ())
+    if finished_too and not listed:
+        listed = [each for each in submissions(store.path) if not each.damage and not is_copy(each, store)][:1]
     return Follower(listed, retry=False) if listed else None
 
 

@@ -1,8 +1,10 @@
 """gridrun status: counts by experiment."""
 
 import json
+import shutil
 from pathlib import Path
 
+import tiny_study
 from fakes.cluster import Cluster, until
 from tiny_study import TinyStudy
 
@@ -98,3 +100,15 @@ def test_a_damaged_submission_does_not_hide_the_others(away: TinyStudy, lsf: Clu
     (broken / "manifest.json").write_text("{")
     shown = away.run("status")
     assert "rocks  lsf as job 102" in shown.out and "Traceback" not in shown.err
+
+
+def test_what_a_copied_store_had_submitted_is_not_ours(away: TinyStudy, lsf: Cluster, tmp_path: Path) -> None:
+    lsf.switch(hold=1)
+    away.run("train", "-exp=waves", "-mode=lsf")
+    copy = tiny_study.make(tmp_path / "elsewhere")
+    copy.write("waves", (away.folder / "experiments" / "waves.py").read_text())
+    shutil.copytree(away.folder / "sessions", copy.folder / "sessions")
+    assert counts(away)["waves"]["pending"] == counts(copy)["waves"]["missing"] == 4
+    assert away.submission().name in away.run("status").out
+    assert away.submission().name not in copy.run("status", "--tasks").out
+    assert copy.run("resume").out.startswith("nothing to resume")
