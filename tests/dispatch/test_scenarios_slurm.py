@@ -249,10 +249,10 @@ def test_07_a_training_outlives_its_time_limit(study: ClusterStudy) -> None:
     begun = [int(line) for line in (study.folder / "steps.txt").read_text().splitlines()]
     (log,) = (study.folder / "sessions" / "runs").glob("*/log.jsonl")
     told = [json.loads(line) for line in log.read_text().splitlines()]
-    n_lives, resumed = sum("started" in line for line in told), [line for line in told if "resumed" in line]
-    assert n_lives >= 2 and len(resumed) == n_lives - 1, told
+    n_lives = sum("started" in line for line in told)
+    assert n_lives >= 2 and any(line.get("resumed", 0) > 0 for line in told), told
     assert sorted(set(begun)) == list(range(len(set(begun))))
-    assert len(begun) - len(set(begun)) <= len(resumed), "a life repeats at most the step in which the one before ended"
+    assert len(begun) - len(set(begun)) <= n_lives - 1, "a life repeats at most the step in which the one before ended"
 
 
 def test_08_a_suspended_task_is_not_dead(study: ClusterStudy) -> None:
@@ -414,7 +414,7 @@ def test_17_a_hundred_dead_tasks_are_judged_together(study: ClusterStudy) -> Non
     study.page(100, "os._exit(3)", chunk=1)
     follower = study.start("train.py", "-exp=page", "-mode=slurm", "--wait")
     wait_until(lambda: list(study.jobs().values()).count("FAILED") == 100, 200)
-    out, err = follower.communicate(timeout=90)  # 60 s, and 30 for a machine in use
+    out, err = follower.communicate(timeout=120)  # 60 s, and as much again for a machine in use
     assert follower.returncode == 1 and "100 failed" in out, out + err
     assert sorted(study.starts()) == list(range(100))
 
