@@ -244,8 +244,9 @@ def test_07_a_training_outlives_its_time_limit(study: ClusterStudy) -> None:
     study.profile(setup='["export GRIDRUN_CHECKPOINT_S=0"]')  # one at every step: what is lost is at most a step
     page = study.folder / "experiments" / "page.py"
     page.parent.mkdir()
-    page.write_text(TRAINING.replace("N_EPOCHS", "14"))
+    page.write_text(TRAINING.replace("N_EPOCHS", "9"))  # a minute and more; the warning comes within 45 s
     well(study.train("--wait", timeout=420))
+    assert "asked to end" in study.logs()  # the warning reached the training: it was not just killed
     begun = [int(line) for line in (study.folder / "steps.txt").read_text().splitlines()]
     (log,) = (study.folder / "sessions" / "runs").glob("*/log.jsonl")
     told = [json.loads(line) for line in log.read_text().splitlines()]
