@@ -11,14 +11,13 @@ from tiny_study import TinyStudy
 def test_a_submitter_that_was_killed_is_replaced_and_nothing_is_computed_twice(
     away: TinyStudy, lsf: Cluster, moment: str
 ) -> None:
-    (away.folder / "go").touch()
-    lsf.switch(kill_submitter=moment, hold=1)
+    lsf.switch(kill_submitter=moment)
     assert away.run("train", "-exp=waves", "-mode=lsf").status != 0
     lsf.switch(kill_submitter="")
     resumed = away.run("resume")
     assert resumed.status == 0, resumed.err
     assert ("submitted as job 101 before its submitter ended" if moment == "after" else "submitted what") in resumed.out
-    lsf.switch(hold=0)
+    (away.folder / "go").touch()
     assert away.run("wait").status == 0
     assert len(lsf.jobs()) == 1 and len(away.calls()) == 4
 
