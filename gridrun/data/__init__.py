@@ -9,15 +9,18 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .splits import Splits
+    from .splits import Images, Splits
 
 
 @dataclass(frozen=True)
 class About:
-    """What a data set looks like; `load(data_dir, validation_fraction)` of the file `module` reads it."""
+    """What a data set looks like; `load(data_dir, validation_fraction)` of the file `module` reads it, and
+    `test_images(data_dir)` its test images alone.
+    """
 
     module: str
     image_shape: tuple[int, int, int]
@@ -30,6 +33,10 @@ KNOWN = {
     "fashion_mnist": About(
         "fashion_mnist", (1, 28, 28), 10, "Xiao, Rasul, Vollgraf 2017, from its four IDX files"
     ),
+    "mnist": About("mnist", (1, 28, 28), 10, "LeCun, Cortes, Burges 1998, from its four IDX files"),
+    "cifar10": About("cifar10", (3, 32, 32), 10, "Krizhevsky 2009, from its pickles for Python"),
+    "cifar100": About("cifar100", (3, 32, 32), 100, "Krizhevsky 2009, from its pickles for Python"),
+    "gtsrb": About("gtsrb", (3, 50, 50), 43, "Stallkamp and others 2011, from its photographs"),
 }
 
 
@@ -47,5 +54,16 @@ def load(name: str, data_dir: str | Path | None = None, validation_fraction: flo
     looked for, in torchvision's layout. `validation_fraction` of the training images, 0 to below 1, is set
     aside for validation.
     """
-    module = importlib.import_module(f"gridrun.data.{about(name).module}")
-    return module.load(data_dir, validation_fraction)
+    return _module(name).load(data_dir, validation_fraction)
+
+
+def test_images(name: str, data_dir: str | Path | None = None) -> Images:
+    """Test images, standardised, and labels of a data set; its training files need not be there."""
+    return _module(name).test_images(data_dir)
+
+
+test_images.__test__ = False  # type: ignore[attr-defined]  # a test of nothing, whatever pytest thinks
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"gridrun.data.{about(name).module}")

@@ -37,5 +37,10 @@ def load(data_dir: str | Path | None = None, validation_fraction: float = 0.0) -
     return Splits(train, validation, _tensors(parts[1], parts[3]), n_classes=10)
 
 
+def test_images(data_dir: str | Path | None = None) -> Images:
+    """The 540 test images and their labels."""
+    return load().test
+
+
 def _tensors(pixels: np.ndarray, labels: np.ndarray) -> Images:
     return standardized(pixels, MEAN, STD), torch.from_numpy(labels).long()

@@ -7,15 +7,7 @@ not, checked by MD5, and kept decoded for the next time.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import numpy as np
-import torch
-
-from .idx import read_idx
-from .prepared import Arrays, prepared
-from .splits import Images, Splits, standardized, validation_split
+from .idx_images import IdxImages
 
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 MEAN, STD = 0.2860, 0.3530  # of the training pixels / 255
@@ -43,26 +35,5 @@ FILES = {  # part: name, MD5 of the gzipped file as published, MD5 of the plain 
     ),
 }
 
-
-def load(data_dir: str | Path | None = None, validation_fraction: float = 0.0) -> Splits:
-    """Images (n, 1, 28, 28), standardised; FileNotFoundError says what to fetch, and where to put it."""
-    arrays = prepared("fashion_mnist/1", list(FILES), lambda: read(raw_folder(data_dir)))
-    train, test = (_tensors(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
-    train, validation = validation_split(train, validation_fraction)
-    return Splits(train, validation, test, n_classes=10)
-
-
-def raw_folder(data_dir: str | Path | None) -> Path:
-    """`FashionMNIST/raw` under `data_dir`, or else under $GRIDRUN_DATA, or ./data."""
-    return Path(data_dir or os.environ.get("GRIDRUN_DATA") or "data") / "FashionMNIST" / "raw"
-
-
-def read(folder: Path) -> Arrays:
-    """The four arrays, uint8, straight from the files."""
-    return {part: read_idx(folder, *file, ADDRESS) for part, file in FILES.items()}
-
-
-def _tensors(pixels: np.ndarray, labels: np.ndarray) -> Images:
-    return standardized(np.divide(pixels, 255, dtype=np.float32), MEAN, STD), torch.tensor(
-        labels.astype(np.int64)
-    )
+FASHION_MNIST = IdxImages("fashion_mnist", "FashionMNIST", ADDRESS, FILES, MEAN, STD)
+load, test_images, raw_folder = FASHION_MNIST.splits, FASHION_MNIST.test_images, FASHION_MNIST.raw_folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,16 @@ def standardized(images: np.ndarray, mean: float, std: float) -> Tensor:
     [[[[0.0, 2.0]]]]
     """
     return torch.from_numpy(((images - mean) / std).astype(np.float32)).unsqueeze(1)
+
+
+def colours(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(pixels / 255 - mean) / std as float32, as torchvision computes it; pixels (n, 3, height, width) of 0..255.
+
+    >>> colours(np.full((1, 3, 1, 1), 255, np.uint8), [0, 0.5, 1], [1, 0.25, 1]).flatten().tolist()
+    [1.0, 2.0, 0.0]
+    """
+    means, stds = (torch.tensor(values, dtype=torch.float32).view(-1, 1, 1) for values in (mean, std))
+    return torch.from_numpy(np.array(pixels)).to(torch.float32).div_(255).sub_(means).div_(stds)
 
 
 def validation_split(train: Images, fraction: float, seed: int = 0) -> tuple[Images, Images | None]:
