@@ -1,0 +1,146 @@
+"""A fault campaign with the counts of the naive loop, bit for bit, in a fraction of its time.
+
+For faults in one layer, everything before it is computed once for all faults; of a convolution, only the one output
+channel that a fault can change is computed again; images whose map is then the golden one to the last bit are done;
+the others go on, those of several faults together in one batch. Nothing is ever written into the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .bits import int8_scale
+from .channel import same_bits
+from .cut import bytes_per_image
+from .golden import GoldenWalk
+from .graph import Graph, NotTraceable
+from .injection import checked, faulty_weight, weight_of
+from .layer_faults import LayerFaults
+from .naive import evaluating, logits_of, naive_counts
+from .plan import Plan, Planner
+from .selftest import same_as_model
+from .tally import Tally
+from .verdicts import Counts
+from .weight_fault import WeightFault
+
+REFERENCE_BATCH = 64
+MOST_BATCHES = 16  # of golden values held at once; more save nothing
+FAULTS_AT_ONCE = 4096  # counts are given out after so many
+
+
+class Campaign:
+    """Faults in the weights of `model`, judged on `images` (n, ...) with `labels` (n,), if given.
+
+    batch_size: of the naive loop whose counts these are (64 by default), and of most batches here. memory_mb: what
+    golden values may take, in 10**6 bytes. `report` says how the counts come about, and of each layer the way taken and
+    why no faster one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        fmt: str = "fp32",
+        arithmetic: str = "exact",
+        batch_size: int | None = None,
+        memory_mb: float = 1000,
+    ) -> None:
+        self.model, self.labels, self.fmt = model, labels, fmt
+        self.images = images.to(next(model.parameters()).device)
+        self.batch_size = batch_size or REFERENCE_BATCH
+        self.report: dict[str, Any] = {**surroundings(self.images), "arithmetic": arithmetic, "layers": {}}
+        with evaluating(model), torch.no_grad():
+            self.golden = logits_of(model, self.images, self.batch_size)
+            self.planner = self._planner(memory_mb)
+
+    def counts(self, faults: Iterable[WeightFault]) -> Iterator[tuple[int, Counts]]:
+        """(number of the fault in the list, its counts over all images), in any order."""
+        todo = dict(enumerate(faults))
+        with evaluating(self.model), torch.no_grad():
+            values = self._values(todo)
+            proven = [n for n, f in todo.items() if same_bits(values[n], weight_of(self.model, f.layer)[f.index])]
+            tally = Tally(self.golden, self.labels, proven)
+            yield from ((n, tally.counts(n)) for n in proven)
+            rest = [n for n in todo if n not in tally.place]
+            plans = {layer: self._plan(layer) for layer in dict.fromkeys(todo[n].layer for n in rest)}
+            yield from ((n, self._naive(todo[n])) for n in rest if plans[todo[n].layer] is None)
+            order = {layer: plan.first for layer, plan in plans.items() if plan}
+            fast = sorted((n for n in rest if todo[n].layer in order), key=lambda n: (order[todo[n].layer], todo[n]))
+            for start in range(0, len(fast), FAULTS_AT_ONCE):
+                yield from self._together(fast[start : start + FAULTS_AT_ONCE], todo, values, plans)
+
+    def _planner(self, memory_mb: float) -> Planner | None:
+        try:
+            graph = Graph(self.model)
+            first = self.images[: self.batch_size]
+            if not same_as_model(graph, first, self.golden[: self.batch_size]):
+                raise NotTraceable("its graph gives other logits than the model")
+            planner = Planner(graph, self.images, self.golden, self.batch_size)
+        except NotTraceable as error:
+            self.report["fall_back"] = f"naive loop: {error}"
+            return None
+        spare = memory_mb * 1e6 / max(bytes_per_image(graph, planner.probe[0]), 1) / 2  # as much again while it runs
+        n_batches = min(max(int(spare / self.batch_size), 1), MOST_BATCHES)
+        self.report["images_at_once"] = n_batches * self.batch_size
+        return planner
+
+    def _plan(self, layer: str) -> Plan | None:
+        weight = weight_of(self.model, layer)
+        plan = self.planner.plan(weight) if self.planner and isinstance(weight, nn.Parameter) else None
+        self.report["layers"].setdefault(layer, plan.says if plan else "naive loop")
+        return plan
+
+    def _values(self, faults: dict[int, WeightFault]) -> dict[int, Tensor]:
+        """The faulty value of each fault; an error names the first fault that cannot be."""
+        weights = {layer: weight_of(self.model, layer) for layer in {f.layer for f in faults.values()}}
+        scales = {layer: int8_scale(w) if self.fmt == "int8" else None for layer, w in weights.items()}
+        return {
+            n: faulty_weight(weights[f.layer], checked(f, weights[f.layer], self.fmt), self.fmt, scales[f.layer])
+            for n, f in faults.items()
+        }
+
+    def _naive(self, fault: WeightFault) -> Counts:
+        return next(naive_counts(self.model, self.images, [fault], self.batch_size, self.labels, self.fmt))
+
+    def _together(
+        self, numbers: Sequence[int], faults: dict, values: dict[int, Tensor], plans: dict[str, Plan]
+    ) -> Iterator[tuple[int, Counts]]:
+        tally = Tally(self.golden, self.labels, numbers)
+        layers = [(plans[layer], faults_of) for layer, faults_of in self._by_layer(numbers, faults, values, tally)]
+        step = self.report["images_at_once"]
+        for start in range(0, len(self.images), step):
+            walk = GoldenWalk(self.planner.graph, self.images[start : start + step].split(self.batch_size))
+            for plan, some in layers:
+                walk.advance(plan.first - 1)
+                plan.run(walk, some, lambda p, i, logits, start=start: tally.add(p, i + start, logits))
+        yield from ((n, tally.counts(n)) for n in numbers)
+
+    def _by_layer(
+        self, numbers: Sequence[int], faults: dict, values: dict[int, Tensor], tally: Tally
+    ) -> Iterator[tuple[str, LayerFaults]]:
+        for layer in dict.fromkeys(faults[n].layer for n in numbers):
+            mine = [n for n in numbers if faults[n].layer == layer]
+            device = self.images.device
+            yield layer, LayerFaults(
+                weight_of(self.model, layer),
+                torch.tensor([tally.place[n] for n in mine], device=device),
+                torch.tensor([faults[n].index for n in mine], device=device),
+                torch.stack([values[n] for n in mine]),
+            )
+
+
+def surroundings(images: Tensor) -> dict[str, Any]:
+    """What the bits may depend on, beside the model: for the record."""
+    return {
+        "torch": torch.__version__,
+        "device": str(images.device),
+        "threads": torch.get_num_threads(),
+        "strides": tuple(images.stride()),
+        "tf32": [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32],
+    }

@@ -1,0 +1,51 @@
+"""The part of a network behind a cut, run on survivors of several faults in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, fx
+
+from .cut import Cut
+from .graph import Graph, Values
+
+
+class StrangeLayout(ValueError):
+    """A tensor whose rows cannot be picked without changing its layout in memory."""
+
+
+def rows(tensor: Tensor, index: Tensor) -> Tensor:
+    """Rows of `tensor`, in the same layout (channels first or last): another layout would take other kernels."""
+    if tensor.is_contiguous():
+        return tensor.index_select(0, index)
+    order = sorted(range(tensor.dim()), key=lambda d: -tensor.stride(d))
+    packed = tensor.permute(order)
+    if order[0] != 0 or not packed.is_contiguous():
+        raise StrangeLayout(f"shape {tuple(tensor.shape)} with strides {tensor.stride()}")
+    return packed.index_select(0, index).permute([order.index(d) for d in range(tensor.dim())])
+
+
+def run_suffix(graph: Graph, cut: Cut, end: Tensor, golden: Callable[[fx.Node], Tensor], index: Tensor) -> Tensor:
+    """Logits (n, classes) behind `cut` for maps `end` (n, ...) of the images `index` (n,) of the golden chunk."""
+    values: Values = {cut.end: end}
+    for node in cut.boundary:
+        values[node] = golden(node) if node.op == "get_attr" else rows(golden(node), index)
+    if not cut.suffix:
+        return end
+    last_use = {n: i for i, step in enumerate(cut.suffix) for n in step.all_input_nodes}
+    for i, step in enumerate(cut.suffix):
+        values[step] = graph.run(step, values)
+        for node in step.all_input_nodes:
+            if last_use[node] == i:
+                values.pop(node, None)
+    return values[cut.suffix[-1]]
+
+
+def padded(index: Tensor, size: int) -> Tensor:
+    """`index` with its last entry repeated until it has `size` entries.
+
+    >>> padded(torch.tensor([3, 5]), 4).tolist()
+    [3, 5, 5, 5]
+    """
+    return index if len(index) >= size else torch.cat([index, index[-1:].expand(size - len(index))])
