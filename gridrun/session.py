@@ -32,6 +32,14 @@ class Session(NamedTuple):
 CURRENT: contextvars.ContextVar[Session | None] = contextvars.ContextVar("gridrun_session", default=None)
 
 
+SAVED: list[str] = []  # whether a computation of this process saved itself, to go on from there
+
+
+def note_saved() -> None:
+    """Say that what is computed here can be gone on with, should it be stopped: it is worth another start."""
+    SAVED[:] = ["saved"]
+
+
 def current_session() -> Session | None:
     """The session of the cached function that runs now; None when it was called directly."""
     return CURRENT.get()

@@ -12,13 +12,13 @@ from ..outcome import Failed
 from ..record import Record, session_of
 from ..segments import FAILURE, RESULT
 from ..store import Store, open_store
-from .base import Backend, JobState
+from .base import Backend, JobState, SchedulerDown
 from .ending import log_tail
 from .history import History, replayed
 from .judge import Suspicion
 from .lease import Lease, Watch
 from .profile import Profile
-from .queue import n_failures
+from .queue import is_stored, n_failures
 from .settings import Settings
 from .slurm_states import memory_kill
 from .submission import Sent, Submission
@@ -70,6 +70,11 @@ class Dead:
     lease: Lease | None
     raw: str
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it died at some points of its own, and not before the first."""
+        return self.lease is not None and bool(self.lease.in_flight)
+
 
 class Case:
     """A submission with what is known of it now."""
@@ -90,13 +95,14 @@ class Case:
         self.verdicts: dict[tuple[int, int], str] = {}
         self.done: set[int] = set()
         self.failed: dict[int, Failed] = {}
+        self.claimed: dict[tuple[int, int], str] = {}  # dead tasks whose points another process computes
         self.missing_since: dict[int, float] = {}  # arrays that nobody knows, since when
 
     # ------------------------------------------------------------------------------------------------- what is known
     def refresh(self) -> None:
         """Read the events, the arrays and the store anew."""
         self.history = replayed(self.submission.events())
-        if len(self.sent) < sum(1 for _ in self.submission.folder.glob("*/array.json")):
+        if len(self.sent) < self.submission.n_arrays():
             self.sent = self.submission.arrays()
         self.store.refresh()
         self.settle()
@@ -109,11 +115,11 @@ class Case:
             if row.key not in self.store.index:
                 self.failed.pop(number, None)
                 continue
-            stored = self.store.rows(row.key)
-            if any(r.kind == RESULT and session_of(f, r) == row.id for f, r in stored):
+            if is_stored(self.store, row):
                 self.done.add(number)
                 self.failed.pop(number, None)
                 continue
+            stored = self.store.rows(row.key)
             answered = max(row.failures, self.history.failures.get(number, 0))
             if n_failures(self.store, row.key) > answered:
                 frame, newest = max(((f, r) for f, r in stored if r.kind == FAILURE), key=lambda found: found[1].stamp)
@@ -134,6 +140,15 @@ class Case:
             or number in self.history.out
             or number in self.history.cancelled
         )
+
+    def has_open(self, sent: Sent) -> bool:
+        """Whether an array has a point that is open."""
+        return any(self.is_open(number) for task in sent.tasks for number in task)
+
+    def open_jobs(self) -> list[str]:
+        """The jobs of the arrays that have an open point."""
+        jobs = self.history.jobs
+        return [jobs[sent.number] for sent in self.sent if sent.number in jobs and self.has_open(sent)]
 
     @property
     def open(self) -> list[int]:
@@ -195,11 +210,14 @@ class Case:
             self.store.claims.release(claim)
         self.store.refresh(segments=news)
         self.settle()
-        elsewhere = {mark for mark, claim in held.items() if claim.owner.job not in tasks}
-        found = []
+        elsewhere = {mark: str(claim.owner) for mark, claim in held.items() if claim.owner.job not in tasks}
+        found, self.claimed = [], {}
         for each in dead:
             left = [n for n in each.unfinished if self.is_open(n)]
-            if left and not any(self.submission.rows[n].mark in elsewhere for n in left):
+            owners = [owner for n in left if (owner := elsewhere.get(self.submission.rows[n].mark))]
+            if owners:
+                self.claimed[each.sent.number, each.index] = owners[0]
+            elif left:
                 found.append(replace(each, unfinished=left, in_flight=[n for n in each.in_flight if n in left]))
         return found
 
@@ -236,9 +254,7 @@ class Case:
             cause, raw = "disk" if lease.why.startswith(StoreError.__name__) else "failed", lease.why
         elif cause in ("", "failed") and memory_kill(log_tail(self.log(sent, index))):
             cause = "memory"  # a scheduler without control groups calls it a failure
-        in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight]
-        if not in_flight:
-            in_flight = unfinished[:1]  # it died before it was at one: still, it is not to die for ever
+        in_flight = [n for n in unfinished if lease is not None and n in lease.in_flight] or unfinished
         return Dead(sent, index, task_id, cause, unfinished, in_flight, lease, raw)
 
     @property
@@ -270,6 +286,8 @@ class Case:
         verdict = self.verdicts.get((sent.number, index), "pending")
         said = self.states.get(self.task_id(sent, index))
         word = said.raw or said.reason if said is not None else ""
+        if owner := self.claimed.get((sent.number, index)):
+            return "running", f"its job ended, but {owner} computes it"
         if verdict == "dead":
             return "lost", f"its job ended ({word or 'the scheduler does not know it'}); `gridrun resume` tries again"
         if verdict == "suspect":
@@ -332,19 +350,20 @@ def is_out_of_memory(failed: Failed) -> bool:
     return name in OUT_OF_MEMORY or name == "RuntimeError" and any(word in failed.message for word in MEMORY_WORDS)
 
 
-def states_of(cases: Sequence[Case]) -> dict[int, dict[str, JobState]]:
-    """What each scheduler says of the tasks of all these submissions, asked once each; by the id() of the case."""
+def states_of(cases: Sequence[Case]) -> tuple[dict[int, dict[str, JobState]], list[str]]:
+    """What each scheduler says of the tasks of these submissions, asked once each, by the id() of the case; and which
+    could not be asked."""
     found: dict[int, dict[str, JobState]] = {}
+    problems: list[str] = []
     groups: dict[str, list[Case]] = {}
     for case in cases:
         groups.setdefault(case.backend.name, []).append(case)
     for group in groups.values():
-        jobs = [job for case in group for number, job in case.history.jobs.items() if _has_open(case, number)]
-        states = group[0].backend.poll(jobs) if jobs else {}
+        jobs = [job for case in group for job in case.open_jobs()]
+        try:
+            states = group[0].backend.poll(jobs) if jobs else {}
+        except SchedulerDown as error:
+            problems.append(str(error))
+            continue
         found.update({id(case): states for case in group})
-    return found
-
-
-def _has_open(case: Case, number: int) -> bool:
-    sent = next((each for each in case.sent if each.number == number), None)
-    return sent is not None and any(case.is_open(n) for task in sent.tasks for n in task)
+    return found, problems

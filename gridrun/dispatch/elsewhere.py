@@ -51,16 +51,22 @@ def follow(followed: list[Submission], sweep: Sweep) -> dict[bytes, Failed | Non
 
 
 def failures(view: View, follower: Follower, sweep: Sweep) -> dict[bytes, Failed | None]:
-    """The sweep's points that are settled: None, or why not done."""
+    """The sweep's points that are settled: None, or why not done.
+
+    A point that failed in one submission and was sent again in another is settled when the later one is done with it.
+    """
     found: dict[bytes, Failed | None] = {}
-    for case in follower.cases:
+    for case in sorted(follower.cases, key=lambda case: case.submission.created):
         for number, row in enumerate(case.submission.rows):
-            if row.mark not in sweep.misses or case.is_open(number):
+            if row.mark not in sweep.misses:
                 continue
-            why = case.out.get(number, "")
-            found[row.mark] = case.failed.get(number) or (Failed("NotComputed", why, why) if why else None)
-            if number in case.done:
+            if case.is_open(number):
+                found.pop(row.mark, None)
+            elif number in case.done:
                 found[row.mark] = None
+            else:
+                why = case.out.get(number, "")
+                found[row.mark] = case.failed.get(number) or Failed("NotComputed", why, why)
     return found
 
 

@@ -16,10 +16,11 @@ from ..work import put_failure
 if TYPE_CHECKING:
     from .case import Case
 
+NAMES = {"memory": "OutOfMemory", "time": "TimeLimit"}  # of errors, by the cause of death
 TAIL = 40  # lines of the log that are kept with the failure
 
 
-def give_up(case: Case, points: Sequence[int], why: str, log: Path | None) -> None:
+def give_up(case: Case, points: Sequence[int], why: str, log: Path | None, cause: str = "") -> None:
     """Keep why points have no result, with the end of their log; only as far as their functions can be imported."""
     from .worker import enter
 
@@ -34,7 +35,7 @@ def give_up(case: Case, points: Sequence[int], why: str, log: Path | None) -> No
         cached = cached_of(functions[case.submission.rows[number].function])
         if cached is None:
             continue
-        name = "OutOfMemory" if "memory" in why else "TimeLimit" if "not finished within" in why else "JobDied"
+        name = NAMES.get(cause, "JobDied")
         text = f"{why}\n\nthe end of {log}:\n{tail}" if log is not None else why
         put_failure(job, case.store, Lookup(cached, case.store).context, Failed(name, why, text))
     with contextlib.suppress(GridrunError):

@@ -11,25 +11,32 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..claims import DEAD_AFTER_S
 from ..progress import duration
 from . import chunks
-from .base import Backend, JobState, SchedulerDown, SubmissionFailed
+from .attach import find_jobs, submit_rest
+from .base import Backend, JobState, SchedulerDown
+from .cancelling import cancel_in
 from .case import Case, Dead, PointView, TaskView, states_of
 from .ending import give_up
 from .history import History, replayed
 from .judge import SUSPECT_S
 from .queue import n_failures
-from .retry import Decision, decide
+from .retry import decide
 from .settings import Settings
 from .submission import Sent, Submission
-from .submit import call_of, make_array, submit_arrays
+from .submit import call_of, make_array
 
 PAUSE_S = (5.0, 60.0)  # between looks: the first, and when nothing happens
-UNKNOWN_S = 10.0  # between two looks that do not find an array whose submitter died while submitting it
+CLAIMED_S = DEAD_AFTER_S + 30.0  # by then a claim of a process that ended is known to be void
 SHOWN = 5  # points that a line names
 COUNTED = ("done", "running", "pending", "failed", "cancelled", "lost")
+
+
+Again = tuple[list[int], Settings, bool]  # points for one new task, its resources, whether it takes them one by one
 
 
 @dataclass
@@ -87,104 +94,99 @@ class Follower:
                 stack.enter_context(case.submission.locked())
             for case in self.cases:
                 case.refresh()
-            self.problem = ""
             open_cases = [case for case in self.cases if not case.is_settled]
-            try:
-                if self.retry:
-                    for case in open_cases:
-                        self._attach(case)
-                states = states_of(open_cases)
-            except SchedulerDown as error:
-                self.problem, states = str(error), {}
+            problems = [self._attach(case) for case in open_cases] if self.retry else []
+            states, more = states_of(open_cases)
             now = self.clock()
             for case in open_cases:
                 if id(case) in states:
-                    self._judge(case, states[id(case)], now)
+                    problems.append(self._judge(case, states[id(case)], now))
+            self.problem = "; ".join(dict.fromkeys(filter(None, [*problems, *more])))
             for case in self.cases if self.retry else ():
                 if case.is_settled and not case.submission.is_closed:
                     case.submission.close("every point is settled")
         return self._view()
 
     def settle(self, look: Callable[[View], Any] | None = None) -> View:
-        """Look until no task is under suspicion, and no array is neither found nor submitted."""
+        """Look until every task was judged, and every array is found or submitted."""
+        begun = self.clock()
         while True:
             view = self.look()
             if look is not None:
                 look(view)
-            if self.problem or not (view.suspects or any(case.missing_since for case in self.cases)):
+            undecided = view.suspects or any(case.missing_since for case in self.cases)
+            claimed = any(case.claimed for case in self.cases) and self.clock() - begun < CLAIMED_S
+            if self.problem or not (undecided or claimed):
                 return view
             time.sleep(self.pause_s)
 
     # ---------------------------------------------------------------------------------------------- lost submissions
-    def _attach(self, case: Case) -> None:
-        """Find the arrays whose submitter did not live to note their jobs; submit those that were never accepted."""
-        unknown = [s for s in case.sent if s.number not in case.history.jobs and s.number not in case.history.refused]
-        if not unknown:
-            return
-        tried = [sent for sent in unknown if sent.number in case.history.tried]
-        found = case.backend.find([sent.name for sent in tried]) if tried else {}
-        for sent in tried:
-            if sent.name in found:
-                case.submission.note("submitted", array=sent.number, job=found[sent.name], found=True)
-                self.say(f"{sent.name} was submitted as job {found[sent.name]} before its submitter ended")
-                case.missing_since.pop(sent.number, None)
-            elif self.clock() - case.missing_since.setdefault(sent.number, self.clock()) < UNKNOWN_S:
-                continue  # the scheduler may not list it yet
-            else:
-                case.missing_since.pop(sent.number, None)
-        case.history = _history(case)
-        if case.missing_since:
-            return
+    def _attach(self, case: Case) -> str:
+        """Find the arrays whose jobs nobody noted, submit those that were never accepted; what was in the way."""
         try:
-            submit_arrays(case.submission, case.backend, case.profile)
-            self.say(f"{case.submission.token}: submitted what was not submitted yet")
-        except SubmissionFailed as error:
-            points = [n for sent in unknown for task in sent.tasks for n in task]
-            self._give_up(case, points, f"the scheduler refused: {error}")
-        case.history = _history(case)
+            find_jobs(case, self.clock(), self.say)
+            if not case.missing_since:
+                submit_rest(case, self.say)
+        except SchedulerDown as error:
+            return str(error)
+        finally:
+            self._give_up_refused(case)
+        return ""
+
+    def _give_up_refused(self, case: Case) -> None:
+        for number, why in case.history.refused.items():
+            points = [n for s in case.sent if s.number == number for task in s.tasks for n in task if case.is_open(n)]
+            if points:
+                self._give_up(case, points, f"the scheduler refused: {why}")
 
     # -------------------------------------------------------------------------------------------------------- deaths
-    def _judge(self, case: Case, states: dict[str, JobState], now: float) -> None:
+    def _judge(self, case: Case, states: dict[str, JobState], now: float) -> str:
+        """Judge every task; send again what died; what was in the way of that."""
         dead = case.judge(states, now)
         if not self.retry:
-            return
+            return ""
         again = [([number], case.settings_of(number), True) for number in case.orphans()]
         for each in case.release(dead) if dead else []:
             again += self._bury(case, each)
         for number in case.memory_failures():
             again += self._failed_for_memory(case, number)
-        if again:
-            self._send_again(case, again)
+        problem = self._send_again(case, again) if again else ""
         case.history = _history(case)
         case.settle()
+        return problem
 
-    def _bury(self, case: Case, dead: Dead) -> list[tuple[list[int], Settings, bool]]:
+    def _bury(self, case: Case, dead: Dead) -> list[Again]:
         """Note a death; what of its points is to be computed again, with which resources."""
-        refused = dead.lease is not None and dead.lease.state == "refused"
         where = {"array": dead.sent.number, "index": dead.index, "task": dead.task_id}
         how = {"cause": dead.cause, "raw": dead.raw, "in_flight": chunks.spans(dead.in_flight)}
         case.submission.note("died", **where, **how)
         case.history = _history(case)
-        log = case.log(dead.sent, dead.index)
-        if refused:
-            self._give_up(case, dead.unfinished, dead.lease.why if dead.lease else "", log)
+        if dead.lease is not None and dead.lease.state == "refused":
+            self._give_up(case, dead.unfinished, dead.lease.why, case.log(dead.sent, dead.index))
             return []
         if dead.cause == "cancelled":
             case.submission.note("cancelled", points=chunks.spans(dead.unfinished), by="the scheduler")
             self.say(f"task {dead.task_id} was cancelled at the scheduler")
             return []
+        if not dead.has_begun:  # nobody knows which point it was, if any: the task as a whole
+            return self._again(case, dead, dead.unfinished, careful=False)
         rest = [number for number in dead.unfinished if number not in dead.in_flight]
-        again = [(rest, dead.sent.settings, False)] if rest else []
+        again: list[Again] = [(rest, dead.sent.settings, dead.sent.careful)] if rest else []
         for number in dead.in_flight:
-            decision = self._decide(case, number, dead.cause, dead.sent.settings)
-            self.say(f"task {dead.task_id} ended ({dead.raw or 'without a word'}): {decision.why}")
-            if decision.settings is None:
-                self._give_up(case, [number], decision.why, log)
-            else:
-                again.append(([number], decision.settings, True))
+            again += self._again(case, dead, [number], careful=True)
         return again
 
-    def _failed_for_memory(self, case: Case, number: int) -> list[tuple[list[int], Settings, bool]]:
+    def _again(self, case: Case, dead: Dead, points: list[int], careful: bool) -> list[Again]:
+        """Points of a dead task, to be tried again; or given up."""
+        n_deaths, n_free = (max(counter[n] for n in points) for counter in (case.history.deaths, case.history.free))
+        decision = decide(dead.cause, dead.sent.settings, n_deaths, n_free, case.profile)
+        self.say(f"task {dead.task_id} ended ({dead.raw or 'without a word'}): {decision.why}")
+        if decision.settings is None:
+            self._give_up(case, points, decision.why, case.log(dead.sent, dead.index), dead.cause)
+            return []
+        return [(points, decision.settings, careful)]
+
+    def _failed_for_memory(self, case: Case, number: int) -> list[Again]:
         """A point that raised for want of memory, in a task that lived: again with more, while there is more."""
         settings = case.settings_of(number)
         failures = n_failures(case.store, case.submission.rows[number].key)
@@ -201,20 +203,17 @@ class Follower:
         case.failed.pop(number)
         return [([number], decision.settings, True)]
 
-    def _decide(self, case: Case, number: int, cause: str, settings: Settings) -> Decision:
-        return decide(cause, settings, case.history.deaths[number], case.history.free[number], case.profile)
-
-    def _give_up(self, case: Case, points: Sequence[int], why: str, log: Any = None) -> None:
+    def _give_up(self, case: Case, points: Sequence[int], why: str, log: Path | None = None, cause: str = "") -> None:
         case.submission.note("gave up", points=chunks.spans(points), why=why)
-        give_up(case, points, why, log)
+        give_up(case, points, why, log, cause)
         case.history = _history(case)
         shown = ", ".join(case.submission.rows[number].id[:8] for number in points[:SHOWN])
         shown += ", ..." if len(points) > SHOWN else ""
         are, where = "are" if len(points) > 1 else "is", f"; the log: {log}" if log else ""
         self.say(f"point{'s' * (len(points) > 1)} {shown} {are} given up: {why}{where}")
 
-    def _send_again(self, case: Case, again: Sequence[tuple[list[int], Settings, bool]]) -> None:
-        """New arrays for points of dead tasks, one for each kind of task."""
+    def _send_again(self, case: Case, again: Sequence[Again]) -> str:
+        """New arrays for points of dead tasks, one for each kind of task; what was in the way of submitting them."""
         kinds: dict[tuple[Settings, bool], list[list[int]]] = {}
         for numbers, settings, careful in again:
             kinds.setdefault((settings, careful), []).append(numbers)
@@ -229,13 +228,12 @@ class Follower:
                 submission.add_array(sent, case.backend.render(array), call)
                 case.sent.append(sent)
         try:
-            submit_arrays(submission, case.backend, case.profile)
+            submit_rest(case, lambda line: None)
         except SchedulerDown as error:
-            self.problem = str(error)
-        except SubmissionFailed as error:
-            refused = _history(case).refused
-            points = [n for sent in case.sent if sent.number in refused for task in sent.tasks for n in task]
-            self._give_up(case, [n for n in points if case.is_open(n)], f"the scheduler refused: {error}")
+            return str(error)
+        finally:
+            self._give_up_refused(case)
+        return ""
 
     # ----------------------------------------------------------------------------------------------------- the result
     def _view(self) -> View:
@@ -269,46 +267,7 @@ class Follower:
         A point that shares its task with others is left out by the task, unless it is at it now; the others go on.
         only: "pending" or "running" tasks. Gives the tasks, or points, that were cancelled. Raises SchedulerDown.
         """
-        cancelled: list[str] = []
-        for case in self.cases:
-            with case.submission.locked():
-                case.refresh()
-                case.judge(states_of([case]).get(id(case), {}), self.clock())
-                chosen = list(_chosen(case, ids, only))
-                whole = ids is None and only is None
-                points = sorted({n for _, _, numbers in chosen for n in numbers})
-                if points:  # first, so that the tasks that go on leave them out
-                    case.submission.note("cancelled", points=chunks.spans(points), by="gridrun cancel")
-                case.history = _history(case)
-                tasks = [case.task_id(s, i) for s, i, _ in chosen if not any(map(case.is_open, s.tasks[i]))]
-                tasks = [task for task in tasks if task]
-                case.backend.cancel(sorted(set(case.history.jobs.values())) if whole and tasks else tasks)
-                case.refresh()
-                if case.is_settled and not case.submission.is_closed:
-                    case.submission.close("cancelled")
-                cancelled += [_told_cancelled(case, *each) for each in chosen]
-        return cancelled
-
-
-def _chosen(case: Case, ids: Sequence[str] | None, only: str | None) -> Iterator[tuple[Sent, int, list[int]]]:
-    """The unfinished tasks that ids mean, each with the points to take out."""
-    rows = case.submission.rows
-    for sent, index in case.tasks():
-        numbers = [n for n in sent.tasks[index] if case.is_open(n)]
-        if ids is not None:
-            names = (case.task_id(sent, index), case.history.jobs.get(sent.number), case.submission.token)
-            if not any(name and name in ids for name in names):
-                numbers = [n for n in numbers if any(len(each) >= 4 and rows[n].id.startswith(each) for each in ids)]
-        state = case.verdicts.get((sent.number, index), "pending")
-        if numbers and (only is None or (only == "pending") == (state == "pending")):
-            yield sent, index, numbers
-
-
-def _told_cancelled(case: Case, sent: Sent, index: int, numbers: Sequence[int]) -> str:
-    """The task that was cancelled, or the points of it."""
-    if any(map(case.is_open, sent.tasks[index])):
-        return ", ".join(case.submission.rows[number].id[:8] for number in numbers)
-    return case.task_id(sent, index) or f"{sent.name}, task {index}"
+        return [told for case in self.cases for told in cancel_in(case, ids, only, self.clock())]
 
 
 def _history(case: Case) -> History:

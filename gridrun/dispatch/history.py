@@ -37,6 +37,8 @@ class History:
         kind = event.get("event")
         if kind == "submitting":
             self.tried.add(event["array"])
+        elif kind == "put off":
+            self.tried.discard(event["array"])
         elif kind == "submitted":
             self.jobs.setdefault(event["array"], str(event["job"]))
         elif kind == "refused":

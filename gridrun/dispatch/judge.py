@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .base import JobState
@@ -10,6 +11,7 @@ from .lease import Lease
 SUSPECT_S = 15.0  # between two looks that both say that a task ended
 STILL_S = 30.0  # how long its lease must have stood still
 LOST_S = 1800.0  # the same, where the scheduler lists the task but cannot say how it is
+ALIVE_S = 24 * 3600.0  # the same, where it says that the task may go on: suspended, requeued, its node lost
 
 
 @dataclass
@@ -27,7 +29,8 @@ class Suspicion:
         the scheduler does not list it as going on; or if the scheduler twice, SUSPECT_S apart, called it ended or
         did not know it, and its lease stood still for STILL_S.
         """
-        if state is not None and state.phase != "ended" and not (state.phase == "unknown" and still_s > LOST_S):
+        limit_s = {"unknown": LOST_S, "alive": ALIVE_S}.get(state.phase, math.inf) if state is not None else 0.0
+        if state is not None and state.phase != "ended" and still_s <= limit_s:
             self.since = -1.0
             return "alive" if state.phase == "unknown" else state.phase
         if self.since < 0:

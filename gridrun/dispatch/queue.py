@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..messages import warn
-from ..segments import FAILURE
+from ..record import session_of
+from ..segments import FAILURE, RESULT
 from .history import replayed
-from .submission import Submission, submissions
+from .lease import read_lease
+from .submission import PointRow, Submission, submissions
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -18,6 +20,26 @@ if TYPE_CHECKING:
 def n_failures(store: Store, key: bytes) -> int:
     """How many failures the store has of a key."""
     return sum(row.kind == FAILURE for _, row in store.rows(key)) if key in store.index else 0
+
+
+def is_stored(store: Store, row: PointRow) -> bool:
+    """Whether the store has the result that a point was sent for."""
+    if row.key not in store.index:
+        return False
+    return any(r.kind == RESULT and session_of(frame, r) == row.id for frame, r in store.rows(row.key))
+
+
+def _left_behind(submission: Submission, store: Store) -> set[int]:
+    """The points without a result whose task went through all of its points: damage took what they had."""
+    rows, found = submission.rows, set()
+    for sent in submission.arrays():
+        for index, numbers in enumerate(sent.tasks):
+            missing = [number for number in numbers if not is_stored(store, rows[number])]
+            if missing and (lease := read_lease(sent.folder, index)) is not None and lease.state == "finished":
+                found.update(missing)
+            else:
+                found.difference_update(missing)  # a later task has them again
+    return found
 
 
 def open_submissions(store: Store) -> list[Submission]:
@@ -57,10 +79,13 @@ def queued(store: Store) -> dict[bytes, str]:
     """The marks of the points that open submissions have not finished, each with its submission's token."""
     found: dict[bytes, str] = {}
     for submission in open_submissions(store):
+        left_behind = _left_behind(submission, store)
         history = replayed(submission.events())
         for number, row in enumerate(submission.rows):
             answered = max(row.failures, history.failures.get(number, 0))
             if number in history.cancelled or number in history.out or n_failures(store, row.key) > answered:
+                continue
+            if number in left_behind or is_stored(store, row):
                 continue
             found[row.mark] = submission.token
     return found

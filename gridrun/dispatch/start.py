@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -29,9 +30,13 @@ def main(folder: Path) -> None:
     paths = JobEnvironment().paths
     with contextlib.suppress(FileExistsError):  # a task that starts again finds its own, with the starts that are left
         _link(folder / "call.pkl", paths.submitted_pickle)
-    process_job(folder)
-    for left in (paths.submitted_pickle, paths.result_pickle):  # results are in the store
-        left.unlink(missing_ok=True)
+    try:
+        process_job(folder)
+        for left in (paths.submitted_pickle, paths.result_pickle):  # results are in the store
+            left.unlink(missing_ok=True)
+    finally:
+        if folder.is_symlink():
+            shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def _plainly_named(folder: Path) -> Path:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ..errors import MissingKey, StoreError, UsageError
 from ..files import make_folder, write_whole
-from ..segments import disk_error
+from ..segments import disk_error, share_with_group
 from .chunks import numbers_of, spans
 
 if TYPE_CHECKING:
@@ -171,12 +171,20 @@ class Submission:
         from .settings import Settings
 
         found = []
-        for path in self.folder.glob("*/array.json"):
+        for path in self._array_files():
             each = json.loads(path.read_bytes())
             tasks = [numbers_of(text) for text in each["tasks"]]
             settings = Settings(**each["settings"])
             found.append(Sent(each["number"], each["name"], path.parent, tasks, settings, each["careful"]))
         return sorted(found)
+
+    def n_arrays(self) -> int:
+        """How many arrays there are."""
+        return sum(1 for _ in self._array_files())
+
+    def _array_files(self) -> Iterator[Path]:
+        """array.json of each whole array; what a crash left half-written has another name."""
+        return (path for path in self.folder.glob("*/array.json") if path.parent.name.isdigit())
 
     def add_array(self, sent: Sent, script: str, call: bytes) -> None:
         """Write the folder of an array; whole or absent."""
@@ -222,6 +230,7 @@ class Submission:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
+                _share(descriptor, self.folder)
                 os.write(descriptor, b"\n" + line + b"\n")
                 os.fsync(descriptor)
             finally:
@@ -254,9 +263,16 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise disk_error(error, path) from error
     with file:
+        _share(file.fileno(), path.parent)
         with contextlib.suppress(OSError):
             fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield
+
+
+def _share(descriptor: int, folder: Path) -> None:
+    """Let the group write to a file of ours, where it may to the folder; others of the group share it with us."""
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        share_with_group(descriptor, folder)
 
 
 # ----------------------------------------------------------------------------------------------------------- the folder
@@ -300,6 +316,7 @@ def write_points(folder: Path, points: Iterable[tuple[int, Job, int]]) -> int:
             for place, (function, job, failures) in enumerate(block):
                 session = bytes.fromhex(job.session)
                 index.write(ROW.pack(job.key, job.mark, session, function, failures, offset, len(raw), place))
+        _share(file.fileno(), folder)
         file.flush()
         os.fsync(file.fileno())
     write_whole(folder / "points.idx", index.getvalue())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import shlex
 import statistics
 import sys
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ..work import Job
 
 KEPT = ("GRIDRUN_DATA", "GRIDRUN_FSYNC")  # of the environment of the one who submits
+LATER = re.compile(r"submit limit|max_?submit|max_?jobs|too many|job limit|threshold|try again", re.IGNORECASE)
 LOOKED_AT = 200  # stored results whose times say how long a point takes
 
 
@@ -184,7 +186,7 @@ class Sender:
             waiting.append(Waiting(functions.index(plan.function), job, settings, n_failures(store, job.key)))
         backend = self.backend or backend_of(self.profile)
         n_done = len(sweep.points) - len(waiting) - sum(n_queued.values())
-        salt = sum(1 for _ in jobs_folder(store.path).glob("*/manifest.json"))
+        salt = _last_change(jobs_folder(store.path))
         manifest = self._manifest(store, functions)
         found = Draft(store, self.profile, backend, manifest, functions, waiting, [], n_done, n_queued, salt=salt)
         return with_tasks(found)
@@ -225,6 +227,14 @@ class Sender:
             ],
             "code_record": code_record(Path(root), self.profile.setup) if functions else {},
         }
+
+
+def _last_change(folder: Path) -> int:
+    """When a submission last came or went, in nanoseconds; 0 if there was none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def with_tasks(found: Draft) -> Draft:
@@ -375,21 +385,27 @@ def call_of(array_folder: Path, profile: Profile, settings: Settings) -> bytes:
     return bytes(cloudpickle.dumps(delayed))
 
 
-def submit_arrays(submission: Submission, backend: Backend, profile: Profile) -> None:
-    """Submit the arrays that no job is known of; the caller holds the submission's lock.
+def submit_arrays(
+    submission: Submission, backend: Backend, profile: Profile, wanted: Callable[[Sent], bool] = lambda sent: True
+) -> int:
+    """Submit the arrays that no job is known of and that are wanted; how many. The caller holds the submission's lock.
 
-    Raises SubmissionFailed, SchedulerDown.
+    Raises SubmissionFailed; SchedulerDown also where the scheduler takes no more jobs of this user for now.
     """
+    n_sent = 0
     events = submission.events()
     known = {event["array"] for event in events if event["event"] in ("submitted", "refused")}
     for sent in submission.arrays():
-        if sent.number in known:
+        if sent.number in known or not wanted(sent):
             continue
         array = make_array(submission.folder, submission.manifest, profile, sent.number, len(sent.tasks), sent.settings)
         submission.note("submitting", array=sent.number)
         try:
             job = backend.submit(array, (sent.folder / "script.sh").read_text())
         except SubmissionFailed as error:
+            if LATER.search(str(error)):
+                submission.note("put off", array=sent.number, why=str(error))
+                raise SchedulerDown(str(error)) from error
             submission.note("refused", array=sent.number, why=str(error))
             if not any(event["event"] == "submitted" for event in submission.events()):
                 submission.close(f"refused: {error}")
@@ -398,3 +414,5 @@ def submit_arrays(submission: Submission, backend: Backend, profile: Profile) ->
             submission.note("not submitted", array=sent.number, why=str(error))
             raise
         submission.note("submitted", array=sent.number, job=job)
+        n_sent += 1
+    return n_sent

@@ -22,6 +22,7 @@ from ..machine import job_name
 from ..plan import cached_of
 from ..progress import Progress, duration
 from ..schedule import Schedule, Team
+from ..session import SAVED
 from ..store import open_store
 from ..study import use_root
 from ..work import STOPPING, Job, Outcome
@@ -45,13 +46,37 @@ class Task:
     def __call__(self) -> str:
         return run_task(Path(self.folder), task_index())
 
-    def checkpoint(self) -> DelayedSubmission:
-        """Asked to end, by a time limit or a preemption: the same task again goes on from what is stored."""
+    def checkpoint(self) -> DelayedSubmission | None:
+        """Asked to end, by a time limit or a preemption: the same task again goes on from what is stored.
+
+        None, which ends the task for good, at a time limit that nothing was finished or saved within: the same limit
+        would not do the next time either, and whoever follows the submission sends it again with a longer one.
+        """
         from submitit.helpers import DelayedSubmission
 
         STOPPING.set()
+        if GAIN is not None and not GAIN.is_worth_another_start():
+            print(f"{_clock()} asked to end, with nothing finished or saved; it needs a longer time limit", flush=True)
+            return None
         print(f"{_clock()} asked to end; what is not finished goes on from its checkpoint", flush=True)
         return DelayedSubmission(self)
+
+
+class Gain:
+    """What this start of a task has brought so far."""
+
+    def __init__(self, limit_s: float, n_workers: int) -> None:
+        self.begun, self.limit_s, self.n_workers = time.monotonic(), limit_s, n_workers
+        self.n_finished = 0
+
+    def is_worth_another_start(self) -> bool:
+        """Whether the same again would bring more: a point was finished, or saved itself; or it was stopped before
+        its time, which is no limit's doing. What child processes saved is not known here."""
+        is_early = time.monotonic() - self.begun < 0.7 * self.limit_s
+        return is_early or self.n_workers > 1 or bool(self.n_finished or SAVED)
+
+
+GAIN: Gain | None = None
 
 
 def task_index() -> int:
@@ -92,8 +117,10 @@ def _compute(submission: Submission, sent: Sent, numbers: Sequence[int], keeper:
     open_work = [(team, job) for team, job in work if not team.is_done(job)]
     print(f"{_clock()} {keeper.lease.task}: {len(open_work)} of {len(work)} points to compute", flush=True)
     keeper.settled(done=len(work) - len(open_work))
-    teller = Teller(keeper, number_of)
+    global GAIN
     n_workers = int(manifest.get("n_workers", 1))
+    GAIN = Gain(60.0 * sent.settings.timeout_min, n_workers)
+    teller = Teller(keeper, number_of, GAIN)
     schedule = Schedule(
         store,
         teller.deliver,
@@ -178,8 +205,8 @@ class Room:
 class Teller:
     """Tells of each point in the task's log and lease."""
 
-    def __init__(self, keeper: LeaseKeeper, number_of: dict[bytes, int]) -> None:
-        self.keeper, self.number_of = keeper, number_of
+    def __init__(self, keeper: LeaseKeeper, number_of: dict[bytes, int], gain: Gain) -> None:
+        self.keeper, self.number_of, self.gain = keeper, number_of, gain
         self.done = self.failed = 0
         self.left = ""
         self.begun = time.monotonic()
@@ -196,6 +223,7 @@ class Teller:
         self.done += not failed
         self.failed += failed
         self.keeper.settled(done=not failed, failed=failed)
+        self.gain.n_finished += 1
         if outcome is not None and outcome.failed is not None:
             print(f"{_clock()} point {job.session[:8]} failed\n{outcome.failed.traceback}", flush=True)
 

@@ -24,6 +24,7 @@ import xxhash
 
 from .. import UsageError
 from ..files import write_whole
+from ..session import note_saved
 
 if TYPE_CHECKING:
     from ..training.state import State
@@ -72,6 +73,7 @@ class Checkpoint:
             write_whole(self.path, encoded(state, self.made_by))
         except OSError as error:
             return str(error)
+        note_saved()
         return ""
 
 

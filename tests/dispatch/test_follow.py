@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from sending import Clock, case_of, follower, patient, profile, sent
 from gridrun import StoreError, UsageError, explain, run
 from gridrun.dispatch import worker
 from gridrun.dispatch.base import JobState, SchedulerDown, SubmissionFailed
+from gridrun.dispatch.elsewhere import failures
+from gridrun.dispatch.follow import Follower
 from gridrun.dispatch.inprocess import InProcess
 from gridrun.dispatch.queue import queued
 from gridrun.dispatch.submission import submissions
 from gridrun.dispatch.submit import draft, send
+from gridrun.runner import Options
 from gridrun.store import open_store
+from gridrun.sweep import Sweep
 
 GRID = [{"x": x} for x in range(6)]
 ONE_EACH = profile(settings={"chunk": 1})
@@ -209,6 +214,102 @@ def test_a_task_that_can_never_begin_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert "ZeroDivisionError" in said[0]
 
 
+def test_a_refused_second_array_is_given_up_and_the_first_goes_on() -> None:
+    backend, clock = RefusingOne(), Clock()
+    three = profile(max_array=2, settings={"chunk": 1})
+    with pytest.raises(SubmissionFailed, match="invalid account"):
+        sent(GRID, points.square, backend, profile=three)
+    submission = submissions(open_store().path)[0]
+    view = patient(follower(submission, backend, clock)[0], clock)
+    assert (view.counts["done"], view.counts["failed"], view.finished) == (4, 2, True)
+    assert {point.detail for point in view.points() if point.state == "failed"} == {
+        "the scheduler refused: invalid account"
+    }
+    assert draft(GRID, points.square, profile=three, backend=backend)("{x}").n_points == 2
+
+
+def test_a_limit_on_submitted_jobs_is_waited_for() -> None:
+    backend, clock = RefusingOne("Job violates accounting/QOS policy (job submit limit, user's size)"), Clock()
+    with pytest.raises(SchedulerDown, match="submit limit"):
+        sent(GRID, points.square, backend, profile=profile(max_array=2, settings={"chunk": 1}))
+    submission = submissions(open_store().path)[0]
+    assert patient(follower(submission, backend, clock)[0], clock).counts["done"] == 6
+
+
+def test_what_an_unfollowed_submission_has_done_can_be_forced_and_mended(sessions: Path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    first = sent(GRID, points.square, InProcess())
+    assert not first.is_closed
+    again = draft(GRID, points.square, profile=profile(), backend=InProcess(), force=True)("{x}")
+    assert (again.n_points, dict(again.queued)) == (6, {})
+    send(again)
+    assert len((tmp_path / "calls").read_text().split()) == 12
+    for segment in sessions.glob("segments/*"):
+        segment.write_bytes(b"garbage")
+    open_store().forget()
+    assert draft(GRID, points.square, profile=profile(), backend=InProcess())("{x}").n_points == 6  # 12
+
+
+def test_chunks_that_can_never_begin_stay_together_and_end() -> None:
+    backend, clock = InProcess(lose=[(str(job), index) for job in range(1, 20) for index in range(2)]), Clock()
+    submission = sent([{"x": x} for x in range(40)], points.square, backend, profile=profile(settings={"chunk": 20}))
+    view = patient(follower(submission, backend, clock)[0], clock)
+    assert view.counts["failed"] == 40
+    assert sum(len(each.tasks) for each in case_of(submission, backend).sent) == 2 * 4  # once, and three retries
+
+
+def test_a_failed_cancellation_can_be_tried_again() -> None:
+    backend, clock = Uncancellable(lose=[("1", index) for index in range(6)]), Clock()
+    submission = sent(GRID, points.square, backend, profile=ONE_EACH)
+    backend.tasks = {name: task._replace(state=JobState("pending")) for name, task in backend.tasks.items()}
+    looking, _ = follower(submission, backend, clock)
+    with pytest.raises(SchedulerDown):
+        looking.cancel()
+    backend.is_broken = False
+    assert len(looking.cancel()) == 6 and {task.state.phase for task in backend.tasks.values()} == {"ended"}
+
+
+def test_a_job_that_nobody_noted_is_cancelled_too() -> None:
+    backend, clock = InProcess(lose=[("1", 0)]), Clock()
+    submission = sent(GRID[:1], points.square, backend)
+    path = submission.folder / "events.jsonl"
+    path.write_bytes(path.read_bytes().partition(b'{"event": "submitted"')[0])
+    backend.tasks["1_0"] = backend.tasks["1_0"]._replace(state=JobState("pending"))
+    assert follower(submission, backend, clock)[0].cancel() == ["1_0"]
+    assert backend.tasks["1_0"].state.cause == "cancelled"
+
+
+def test_a_point_that_is_sent_again_is_not_settled_by_its_first_failure() -> None:
+    backend, clock = InProcess(lose=[("2", 0)]), Clock()
+    first = sent([{"x": 13}, {"x": 5}], points.square, backend)
+    second = sent([{"x": 13}], points.square, backend)
+    looking = Follower([first, second], backend=backend, clock=clock)
+    sweep = Sweep([{"x": 13}], points.square, Options(load=False), ["{x}"], {})
+    sweep.look()
+    assert failures(looking.look(), looking, sweep) == {}
+
+
+def test_what_a_killed_follower_left_is_no_array(tmp_path: Path) -> None:
+    submission = sent(GRID, points.square, InProcess(), snapshot=False)
+    for name in (".1.part", "code"):
+        (submission.folder / name).mkdir()
+        (submission.folder / name / "array.json").write_text('{"mine": 1}')
+    assert [each.number for each in submission.arrays()] == [0]
+
+
+def test_a_group_shares_its_submissions(sessions: Path) -> None:
+    sessions.mkdir(mode=0o775)
+    sessions.chmod(0o2775)
+    before = os.umask(0o022)
+    try:
+        submission = sent(GRID[:1], points.square, InProcess())
+    finally:
+        os.umask(before)
+    files = [path for path in (sessions / "jobs").rglob("*") if path.is_file() and path.suffix != ".log"]
+    assert submission.folder / "points.pkl" in files
+    assert [str(path) for path in files if not path.stat().st_mode & 0o020] == []
+
+
 def no_space(path: str) -> None:
     raise StoreError(f"cannot write {path}: the disk is full")
 
@@ -293,6 +394,29 @@ class Deaf(InProcess):
         if self.is_down:
             raise SchedulerDown("the scheduler is down")
         return super().poll(job_ids)
+
+
+class RefusingOne(InProcess):
+    """Refuses the second array, once."""
+
+    def __init__(self, why: str = "invalid account") -> None:
+        super().__init__()
+        self.why, self.n_asked = why, 0
+
+    def submit(self, array, script):  # type: ignore[no-untyped-def]
+        self.n_asked += 1
+        if self.n_asked == 2:
+            raise SubmissionFailed(self.why)
+        return super().submit(array, script)
+
+
+class Uncancellable(InProcess):
+    is_broken = True
+
+    def cancel(self, ids):  # type: ignore[no-untyped-def]
+        if self.is_broken:
+            raise SchedulerDown("scancel: access denied")
+        super().cancel(ids)
 
 
 class Refusing(InProcess):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gridrun.dispatch.base import JobState
-from gridrun.dispatch.judge import LOST_S, STILL_S, SUSPECT_S, Suspicion
+from gridrun.dispatch.judge import ALIVE_S, LOST_S, STILL_S, SUSPECT_S, Suspicion
 from gridrun.dispatch.lease import Lease
 
 ENDED = JobState("ended", "failed", "FAILED")
 BEATING, OVER = Lease("running", beat=3), Lease("finished", beat=9)
 
 
-@pytest.mark.parametrize("phase", ["pending", "running", "alive"])
+@pytest.mark.parametrize("phase", ["pending", "running"])
 def test_what_the_scheduler_lists_as_going_on_is_never_dead(phase: str) -> None:
     suspicion = Suspicion()
     for now in (0.0, 100.0, 1e6):
@@ -43,6 +43,12 @@ def test_a_task_that_is_not_listed_any_more_is_judged_the_same_way() -> None:
 def test_a_task_that_said_its_last_word_needs_no_waiting() -> None:
     assert Suspicion().verdict(ENDED, OVER, 0.0, now=0.0) == "dead"
     assert Suspicion().verdict(JobState("running"), OVER, 0.0, now=0.0) == "running"
+
+
+def test_what_may_go_on_is_given_a_day() -> None:
+    suspicion, suspended = Suspicion(), JobState("alive", raw="SUSPENDED")
+    assert suspicion.verdict(suspended, BEATING, ALIVE_S, now=ALIVE_S) == "alive"
+    assert suspicion.verdict(suspended, BEATING, ALIVE_S + 1, now=ALIVE_S + 1) == "suspect"
 
 
 def test_a_word_that_nobody_knows_is_alive_within_a_limit() -> None:
