@@ -267,7 +267,8 @@ def test_08_a_suspended_task_is_not_dead(study: ClusterStudy) -> None:
     wait_until(lambda: set(study.jobs().values()) == {"SUSPENDED"})
     with pytest.raises(subprocess.TimeoutExpired):  # longer than it takes to call a task dead
         follower.wait(60)
-    assert "failed" not in well(study.run("status")).out.replace("failed  ", "")
+    (row,) = json.loads(well(study.run("status", "--format=json")).out)
+    assert row["failed"] == 0 and row["running"] == 2, row
     for task in tasks:
         study.slurm("scontrol", "resume", task)
     study.release("go")
@@ -351,8 +352,7 @@ def test_11_a_full_disk(study: ClusterStudy, needs_root: None) -> None:
         n_whole = int((study.folder / "whole.txt").read_text())
         assert n_whole < 40
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        study.run("resume", "--wait")
-        well(study.train("--wait"))
+        well(study.run("resume", "--wait"))
         well(study.run("make_figures.py", "-exp=page"))
         assert (study.folder / "whole.txt").read_text() == "40"
     finally:
