@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -110,7 +111,7 @@ def received(remote: Remote, path: Path, tell: Tell | None) -> None:
 
 
 @contextmanager
-def answered(address: str) -> Iterator[IO[bytes]]:
+def answered(address: str) -> Iterator[HTTPResponse]:
     """What an address sends; OSError names it where it does not."""
     try:
         with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
