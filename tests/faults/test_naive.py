@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from gridrun import data
+from gridrun.faults.fault_list import read
 from gridrun.faults.naive import logits_of, naive_counts
 from gridrun.faults.verdicts import Counts
 from gridrun.faults.weight_fault import WeightFault
+from gridrun.nn import zoo
 from gridrun.nn.cnn import CNN
 from gridrun.training.seeding import generator
 
@@ -68,3 +72,17 @@ def test_in_batches_the_logits_are_those_of_the_same_batches(model: CNN) -> None
     with torch.no_grad():
         parts = [model(batch) for batch in IMAGES.split(16)]
     assert torch.equal(logits_of(model, IMAGES, 16), torch.cat(parts))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_rows_of_the_published_campaign_of_resnet20_come_out_again() -> None:
+    folder = Path(os.environ["GRIDRUN_DATA"])
+    theirs = read(folder / "fault_lists" / "ResNet20_FL.csv")
+    model = zoo.load_weights(zoo.network("ResNet20"), folder / "weights" / "ResNet20.th")
+    images, _ = data.test_images("cifar10", folder)
+    rows = [2, 14_000, 16_626]  # one of bit 30, and two that change no prediction or few
+    for row, found in zip(rows, naive_counts(model, images, [theirs.faults[i] for i in rows]), strict=True):
+        published = (theirs.counts or [])[row]
+        assert found.n_injections == published.n_injections
+        assert abs(found.critical - published.critical) <= (1 if theirs.faults[row].bit == 30 else 2)
