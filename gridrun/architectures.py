@@ -74,7 +74,7 @@ HELP = {
     "torch_threads": "Cores of one training; part of the key, since sums in another order change the last bits.",
     "device": "cpu or cuda; part of the key for the same reason.",
     "data_dir": "Folder of data sets (default: $GRIDRUN_DATA, then data); not part of the key.",
-    "dataset": "digits or fashion_mnist; the network's input follows it.",
+    "dataset": "digits, fashion_mnist, mnist, cifar10, cifar100 or gtsrb; the network's input follows it.",
     "n_epochs": "Epochs of each stretch of the training, a list.",
     "learning_rate": "Learning rate of each stretch, a list as long as n_epochs.",
     "channels": "Output channels of each convolution.",

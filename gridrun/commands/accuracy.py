@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,9 +27,9 @@ Examples:
   gridrun accuracy -n VGG11_bn -d gtsrb --use-cuda --weights Vgg11_bn_GTSRB.pt
   gridrun accuracy -n ResNet20 --data-dir ~/data --download
 
-Weights are looked for in weights/ of the data folder as NAME.* (for cifar10) and NAME_DATASET.*, with .th, .pt or .pth;
-https://github.com/cad-polito-it/dnn-benchmarks publishes them. Logits are kept as sessions/accuracy/*.npy, and
-beside each a .json that says how they were obtained.
+Weights are looked for in weights/ of the data folder as NAME_DATASET.*, for cifar10 also as NAME.* or as akamaster's
+resnet20-12fca82f.*, with .th, .pt or .pth; https://github.com/cad-polito-it/dnn-benchmarks publishes them.
+Logits are kept as sessions/accuracy/*.npy, and beside each a .json that says how they were obtained.
 """
 SOURCE = "https://github.com/cad-polito-it/dnn-benchmarks"
 CONFIDENCE = 0.99
@@ -99,10 +101,9 @@ def command(
 
 def find_weights(folder: Path, name: str, dataset: str) -> Path:
     """The file of a network's weights, capitals ignored; an error says where they were looked for."""
-    stems = {f"{name}_{dataset}".lower()} | ({name.lower()} if dataset == "cifar10" else set())
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in there:
-        if path.suffix in SUFFIXES and path.stem.lower() in stems:
+    end = f"(_{dataset}|-[0-9a-f]{{8}})?" if dataset == "cifar10" else f"_{dataset}"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix in SUFFIXES and re.fullmatch(re.escape(name) + end, path.stem, re.IGNORECASE):
             return path
     raise UsageError(
         f"no weights of {name} for {dataset} in {folder.resolve()}: take them from {SOURCE} and give --weights FILE"
@@ -137,19 +138,20 @@ def images_of(dataset: str, data_dir: Path | None, is_asked_to_fetch: bool) -> t
 def fetch(dataset: str, data_dir: Path | None) -> None:
     from ..data.download import download
 
-    bars: dict[str, Bar] = {}
+    with ExitStack() as stack:
+        bars: dict[str, Bar] = {}
 
-    def tell(file: str, n: int, total: int) -> None:
-        if file not in bars:
-            click.echo(f"fetching {file}", err=True)
-        bars.setdefault(file, Bar(file, total // 10**6, "MB")).to(n // 10**6)
-        if n == total:
-            bars[file].__exit__(None, None, None)
+        def tell(file: str, n: int, total: int) -> None:
+            if file not in bars:
+                stack.close()  # the file before is there
+                bars[file] = stack.enter_context(Bar(file, total // 10**6, "MB"))
+                click.echo(f"fetching {file}", err=True)
+            bars[file].to(n // 10**6)
 
-    try:
-        download(dataset, data_dir, tell)
-    except (OSError, ValueError) as error:
-        raise GridrunError(str(error)) from error
+        try:
+            download(dataset, data_dir, tell)
+        except (OSError, ValueError) as error:
+            raise GridrunError(str(error)) from error
 
 
 def infer(model: nn.Module, images: Tensor, batch_size: int, device: str, name: str) -> Tensor:

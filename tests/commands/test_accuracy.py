@@ -17,7 +17,9 @@ import torch
 
 from gridrun import cli
 from gridrun.commands._bar import Bar
+from gridrun.commands.accuracy import find_weights
 from gridrun.data.cifar10 import CIFAR10
+from gridrun.errors import UsageError
 from gridrun.nn import zoo
 
 N_IMAGES, N_WRONG = 20, 3
@@ -97,6 +99,46 @@ def test_weights_of_ones_own(run: Run, data_dir: Path, tmp_path: Path) -> None:
     torch.save(zoo.network("ResNet20", seed=4).state_dict(), tmp_path / "mine.pt")
     first, second = run("-n", "ResNet20"), run("-n", "ResNet20", "--weights", "mine.pt")
     assert second.status == 0 and first.out.split(";")[0] != second.out.split(";")[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "dataset", "is_found"),
+    [
+        ("ResNet20.th", "cifar10", True),
+        ("resnet20-12fca82f.th", "cifar10", True),
+        ("ResNet20_CIFAR10.pt", "cifar10", True),
+        ("ResNet20_GTSRB.pt", "gtsrb", True),
+        ("ResNet20_GTSRB.pt", "cifar10", False),
+        ("ResNet20.th", "gtsrb", False),
+        ("ResNet20.md", "cifar10", False),
+        ("ResNet200.th", "cifar10", False),
+    ],
+)
+def test_weights_are_found_by_their_published_names(tmp_path: Path, file: str, dataset: str, is_found: bool) -> None:
+    (tmp_path / file).write_bytes(b"")
+    if is_found:
+        assert find_weights(tmp_path, "ResNet20", dataset) == tmp_path / file
+    else:
+        with pytest.raises(UsageError, match="no weights of ResNet20"):
+            find_weights(tmp_path, "ResNet20", dataset)
+
+
+def test_data_is_fetched_where_it_is_absent_and_asked_for(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = data_dir / CIFAR10.folder / "test_batch"
+    raw = batch.read_bytes()
+    batch.unlink()
+
+    def download(name: str, folder: Path | None, tell: Callable[[str, int, int], None]) -> None:
+        for file in ("a.tar.gz", "b.tar.gz"):
+            tell(file, 5, 0)
+        batch.write_bytes(raw)
+
+    monkeypatch.setattr("gridrun.data.download.download", download)
+    done = run("-n", "ResNet20", "--download")
+    assert (done.status, done.err.splitlines()) == (0, ["fetching a.tar.gz", "fetching b.tar.gz"])
+    assert "17 of 20 right" in done.out
 
 
 @pytest.mark.parametrize(
