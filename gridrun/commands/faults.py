@@ -9,11 +9,12 @@ import click
 
 from ..errors import UsageError, nearest
 
-COMMANDS = ("sample", "compare")
+COMMANDS = ("sample", "campaign", "compare")
 
 EPILOG = """\b
 Examples:
   gridrun faults sample -n ResNet20 -d cifar10 -o list.csv
+  gridrun faults campaign -n ResNet20 -d cifar10 --fault-list list.csv -o out.csv
   gridrun faults compare out.csv ResNet20_FL.csv
   gridrun faults COMMAND --help
 """
@@ -42,4 +43,4 @@ def find(name: str) -> click.Command:
 
 @click.command("faults", cls=FaultCommands, short_help="Bit faults in weights: lists, campaigns.", epilog=EPILOG)
 def command() -> None:
-    """Sample fault lists and compare the results of fault campaigns."""
+    """Sample fault lists, inject them, and compare the results of fault campaigns."""

@@ -1,0 +1,182 @@
+"""Fault campaigns as points of a grid: a block of faults on a chunk of images, whose counts are cached.
+
+A campaign is resumed, extended to more faults or images, or spread over a cluster by running its grid: blocks that are
+stored are not computed again. Counts are the naive loop's, bit for bit (see gridrun.faults.campaign).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import MissingKey, cachable, get
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..faults.campaign import Campaign
+    from ..faults.verdicts import Counts
+    from ..faults.weight_fault import WeightFault
+
+BLOCK, CHUNK = 128, 1000  # faults and images of a point: some ten seconds for ResNet20
+Point = dict[str, Any]
+FaultRow = tuple[str, tuple[int, ...], int, str, int]  # layer, index, bit, kind, mask
+
+
+def published_network(name: str, dataset: str, weights: str | Path, data_dir: str | Path | None = None) -> Point:
+    """A network of the zoo with weights from a file, as a point.
+
+    Raises MissingData if there is no such file.
+    """
+    import xxhash
+
+    from .settings import MissingData
+
+    try:
+        checksum = xxhash.xxh3_128_hexdigest(Path(weights).read_bytes())
+    except FileNotFoundError as error:
+        raise MissingData(f"no weights of {name} at {weights}") from error
+    files = {"weights_file": str(Path(weights).resolve()), "data_dir": data_dir and str(Path(data_dir).resolve())}
+    return {"network": name, "dataset": dataset, "weights_id": checksum, "torch_threads": 1, **files}
+
+
+def trained_network(model: Mapping[str, Any]) -> Point:
+    """A network that was trained here, from its point with results, as a point."""
+    if "weights" not in model:
+        raise MissingKey("this point has no weights: train it first, run(grid, 'train', store_key='*')('{*}')")
+    named = {"network": get(model, "architecture"), "dataset": get(model, "dataset")}
+    return {**named, "weights_id": model["weights"].checksum, "torch_threads": 1, "model": dict(model)}
+
+
+def blocks(
+    network: Mapping[str, Any],
+    faults: Sequence[WeightFault],
+    n_images: int,
+    fmt: str = "fp32",
+    arithmetic: str = "exact",
+    block: int = BLOCK,
+    chunk: int = CHUNK,
+) -> list[Point]:
+    """The grid of a campaign, all blocks of the first chunk of images first; run `fault_counts` over it.
+
+    >>> [(len(p["faults"]), p["images"]) for p in blocks({}, [("fc", (0, 0), 30, "flip", 0)] * 3, 5, block=2, chunk=4)]
+    [(2, (0, 4)), (1, (0, 4)), (2, (4, 5)), (1, (4, 5))]
+    """
+    rows = [tuple(fault) if isinstance(fault, tuple) else _row(fault) for fault in faults]
+    common = {"network_point": network, "fmt": fmt, "arithmetic": arithmetic}
+    return [
+        {**common, "faults": tuple(rows[start : start + block]), "images": (first, min(first + chunk, n_images))}
+        for first in range(0, n_images, chunk)
+        for start in range(0, len(rows), block)
+    ]
+
+
+def _row(fault: WeightFault) -> FaultRow:
+    return fault.layer, tuple(fault.index), fault.bit, fault.kind, fault.mask
+
+
+ARGUMENTS = ("{network_point}", "{faults}", "{images}", "{fmt}", "{arithmetic}")
+
+
+@cachable(
+    dependencies=[
+        "network:network",
+        "network:dataset",
+        "network:weights_id",
+        "network:torch_threads",
+        "faults",
+        "images",
+        "fmt",
+        "arithmetic",
+    ]
+)
+def fault_counts(
+    network: Mapping[str, Any],
+    faults: Sequence[FaultRow],
+    images: tuple[int, int],
+    fmt: str = "fp32",
+    arithmetic: str = "exact",
+) -> dict[str, Any]:
+    """Counts of each fault on test images [first, last), and how they came about.
+
+    {"counts": int64 array (faults, 7), the columns those of faults.verdicts.Counts; "report": see Campaign.report}.
+    """
+    import numpy as np
+    import torch
+
+    from ..faults.verdicts import Counts
+    from ..faults.weight_fault import WeightFault
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(network["torch_threads"])
+    try:
+        campaign = _campaign(_Key(network), images, fmt, arithmetic)
+        counts = np.zeros((len(faults), len(Counts._fields)), dtype=np.int64)
+        for number, found in campaign.counts([WeightFault(*fault) for fault in faults]):
+            counts[number] = found
+        return {"counts": counts, "report": json.loads(json.dumps(campaign.report, default=str))}
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Key:
+    """A network's point that is hashed by what decides its results."""
+
+    def __init__(self, point: Mapping[str, Any]) -> None:
+        self.point = point
+        self.id = (point["network"], point["dataset"], point["weights_id"], point["torch_threads"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@functools.lru_cache(maxsize=1)
+def _campaign(key: _Key, images: tuple[int, int], fmt: str, arithmetic: str) -> Campaign:
+    """The campaign of a process: the next block of the same chunk finds its golden run done."""
+    from ..faults.campaign import Campaign
+
+    model, (pictures, labels) = load(key)
+    chosen = slice(*images)
+    return Campaign(model, pictures[chosen], labels[chosen], fmt=fmt, arithmetic=arithmetic)
+
+
+@functools.lru_cache(maxsize=1)
+def load(key: _Key) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    """A network with its weights, and the test images and labels of its data set."""
+    from . import settings
+
+    point = key.point
+    with settings.mendable():
+        if "model" in point:
+            return settings.trained(point["model"]), settings.splits(point["model"]).test
+        from ..data import test_images
+        from ..nn import zoo
+
+        model = zoo.network(point["network"], point["dataset"])
+        zoo.load_weights(model, point["weights_file"])
+        return model, test_images(point["dataset"], point["data_dir"])
+
+
+def totals(results: Iterable[Mapping[str, Any]], n_faults: int) -> list[Counts]:
+    """The counts of each fault over all images, from the results of blocks() in their order."""
+    from ..faults.verdicts import Counts
+
+    found = [Counts(0, 0, 0, 0)] * n_faults
+    for number, row in _numbered(results, n_faults):
+        found[number] = found[number] + Counts(*map(int, row))
+    return found
+
+
+def _numbered(results: Iterable[Mapping[str, Any]], n_faults: int) -> Iterator[tuple[int, Any]]:
+    """Every row of counts with the number of its fault: blocks follow each other, chunk after chunk."""
+    number = 0
+    for result in results:
+        for row in result["counts"]:
+            yield number % n_faults, row
+            number += 1
