@@ -8,6 +8,7 @@ the others go on, those of several faults together in one batch. Nothing is ever
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from .tally import Tally
 from .verdicts import Counts
 from .weight_fault import WeightFault
 
+ARITHMETICS = ("exact",)
 REFERENCE_BATCH = 64
 MOST_BATCHES = 16  # of golden values held at once; more save nothing
 FAULTS_AT_ONCE = 4096  # counts are given out after so many
@@ -51,6 +53,8 @@ class Campaign:
         batch_size: int | None = None,
         memory_mb: float = 1000,
     ) -> None:
+        if arithmetic not in ARITHMETICS:
+            raise ValueError(f"no arithmetic {arithmetic!r}; there is {', '.join(ARITHMETICS)}")
         self.model, self.labels, self.fmt = model, labels, fmt
         self.images = images.to(next(model.parameters()).device)
         self.batch_size = batch_size or REFERENCE_BATCH
@@ -70,10 +74,11 @@ class Campaign:
             rest = [n for n in todo if n not in tally.place]
             plans = {layer: self._plan(layer) for layer in dict.fromkeys(todo[n].layer for n in rest)}
             yield from ((n, self._naive(todo[n])) for n in rest if plans[todo[n].layer] is None)
-            order = {layer: plan.first for layer, plan in plans.items() if plan}
-            fast = sorted((n for n in rest if todo[n].layer in order), key=lambda n: (order[todo[n].layer], todo[n]))
+            cuts = {layer: plan for layer, plan in plans.items() if plan}
+            fast = [n for n in rest if todo[n].layer in cuts]
+            fast.sort(key=lambda n: (cuts[todo[n].layer].first, todo[n]))
             for start in range(0, len(fast), FAULTS_AT_ONCE):
-                yield from self._together(fast[start : start + FAULTS_AT_ONCE], todo, values, plans)
+                yield from self._together(fast[start : start + FAULTS_AT_ONCE], todo, values, cuts)
 
     def _planner(self, memory_mb: float) -> Planner | None:
         try:
@@ -115,10 +120,10 @@ class Campaign:
         layers = [(plans[layer], faults_of) for layer, faults_of in self._by_layer(numbers, faults, values, tally)]
         step = self.report["images_at_once"]
         for start in range(0, len(self.images), step):
-            walk = GoldenWalk(self.planner.graph, self.images[start : start + step].split(self.batch_size))
+            walk = GoldenWalk(layers[0][0].graph, self.images[start : start + step].split(self.batch_size))
             for plan, some in layers:
                 walk.advance(plan.first - 1)
-                plan.run(walk, some, lambda p, i, logits, start=start: tally.add(p, i + start, logits))
+                plan.run(walk, some, partial(tally.add, first_image=start))
         yield from ((n, tally.counts(n)) for n in numbers)
 
     def _by_layer(

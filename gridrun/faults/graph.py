@@ -146,11 +146,12 @@ class Graph:
                 raise NotTraceable(f"{node} overwrites the images")
             if any(self.position[user] > self.position[node] for user in shared.users):
                 raise NotTraceable(f"{node} overwrites {shared}, which is read again")
-            views = [n for n in shared.users if n is not node and not self._is_fresh(n)]
-            origins = [] if self._is_fresh(shared) else shared.all_input_nodes
+            views = [n for n in shared.users if n is not node and not self.is_fresh(n)]
+            origins = [] if self.is_fresh(shared) else shared.all_input_nodes
             todo += [n for n in (*views, *origins) if n not in seen]
 
-    def _is_fresh(self, node: fx.Node) -> bool:
+    def is_fresh(self, node: fx.Node) -> bool:
+        """Whether the result of a step is new memory, shared with nothing."""
         return self.kind(node) in FRESH and not self._overwrites(node)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def by_channel(
     """Give `survivors` the images that each fault changes at the end of the chain, from the one channel it changes."""
     for places, outs, kernels in faults.blocks(width):
         for b in batches:
-            maps = channels(graph, cut, lambda node, b=b: walk.of(node, b), outs, kernels)[:, : len(places)]
+            maps = channels(graph, cut, partial(walk.of, batch=b), outs, kernels)[:, : len(places)]
             golden = walk.of(cut.end, b).index_select(1, outs[: len(places)])
             changed = ~same_bits(maps.contiguous(), golden.contiguous()).flatten(2).all(2)
             fault, image = changed.T.nonzero(as_tuple=True)

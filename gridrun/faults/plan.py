@@ -15,7 +15,7 @@ from .selftest import changed_steps, channel_widths, suffix_is_golden
 from .survivors import Found, Survivors
 
 SMALLEST = 4  # convolutions of fewer images take other kernels
-WIDTHS = (4, 16)  # faulty channels computed at once
+WIDTHS = (4, 16, 32)  # faulty channels computed at once
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -27,19 +28,37 @@ def rows(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 def run_suffix(graph: Graph, cut: Cut, end: Tensor, golden: Callable[[fx.Node], Tensor], index: Tensor) -> Tensor:
-    """Logits (n, classes) behind `cut` for maps `end` (n, ...) of the images `index` (n,) of the golden chunk."""
+    """Logits (n, classes) behind `cut` for maps `end` (n, ...) of the images `index` (n,) of the golden chunk.
+
+    `end` may be overwritten.
+    """
     values: Values = {cut.end: end}
     for node in cut.boundary:
         values[node] = golden(node) if node.op == "get_attr" else rows(golden(node), index)
     if not cut.suffix:
         return end
     last_use = {n: i for i, step in enumerate(cut.suffix) for n in step.all_input_nodes}
+    readers = Counter(n for step in cut.suffix for n in step.all_input_nodes)
     for i, step in enumerate(cut.suffix):
-        values[step] = graph.run(step, values)
+        result = _overwriting(graph, step, values, [n for n in step.all_input_nodes if readers[n] == 1])
+        values[step] = graph.run(step, values) if result is None else result
         for node in step.all_input_nodes:
             if last_use[node] == i:
                 values.pop(node, None)
     return values[cut.suffix[-1]]
+
+
+def _overwriting(graph: Graph, step: fx.Node, values: Values, read_once: list[fx.Node]) -> Tensor | None:
+    """A ReLU or a sum in the memory of a value that nothing else reads: the same bits, without new memory."""
+    kind = graph.kind(step)
+    own = [values[n] for n in read_once if graph.is_fresh(n)]
+    if kind in ("ReLU", "relu") and own and set(step.kwargs) <= {"inplace"}:
+        return torch.relu_(own[0])
+    if kind == "add" and own and len(step.all_input_nodes) == len(step.args) == 2 and not step.kwargs:
+        left, right = (values[n] for n in step.all_input_nodes)
+        if left.shape == right.shape and left.dtype == right.dtype and left.stride() == right.stride():
+            return left.add_(right) if left is own[0] else right.add_(left)
+    return None
 
 
 def padded(index: Tensor, size: int) -> Tensor:

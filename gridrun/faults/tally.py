@@ -9,12 +9,9 @@ from torch import Tensor
 
 from .verdicts import Counts, predictions, verdicts
 
-# The fields of Counts behind n_injections, which are numbers of images.
-Outcome = Tensor  # (n, 6): masked, non_critical, critical, due, sdc5, correct
 
-
-def outcomes(golden: Tensor, logits: Tensor, labels: Tensor | None) -> Outcome:
-    """One row of 0 and 1 for each image, shape (n, 6)."""
+def outcomes(golden: Tensor, logits: Tensor, labels: Tensor | None) -> Tensor:
+    """One row of 0 and 1 for each image, shape (n, 6): the fields of Counts behind n_injections."""
     found = list(verdicts(golden, logits))
     right = torch.zeros_like(found[0]) if labels is None else predictions(logits) == labels
     return torch.stack([*found, right], 1).long()
@@ -33,8 +30,9 @@ class Tally:
         self.place = {number: i for i, number in enumerate(numbers)}
         self.totals = self.usual.sum(0).expand(len(numbers), -1).clone()
 
-    def add(self, places: Tensor, images: Tensor, logits: Tensor) -> None:
-        """The logits (n, classes) of fault `places[i]` on image `images[i]`, in place of the golden ones."""
+    def add(self, places: Tensor, images: Tensor, logits: Tensor, first_image: int = 0) -> None:
+        """The logits (n, classes) of fault `places[i]` on image `first_image + images[i]`, not the golden ones."""
+        images = images + first_image
         labels = None if self.labels is None else self.labels[images]
         found = outcomes(self.golden[images], logits, labels)
         self.totals.index_add_(0, places, found - self.usual[images])
