@@ -174,7 +174,7 @@ def test_golden_values_stay_within_the_memory_given() -> None:
     assert most[1.0][1] < most[1000.0][1] and most[1.0][0] < 1.5e6 < most[1000.0][0]
 
 
-@pytest.mark.parametrize("name", ["ResNet20", "MobileNetV2", "VGG11", "DenseNet121", "GoogLeNet"])
+@pytest.mark.parametrize("name", ["ResNet20", "MobileNetV2", "VGG11_bn", "DenseNet121", "GoogLeNet"])
 def test_small_forms_of_the_published_networks(name: str) -> None:
     from gridrun.nn import zoo
 
