@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .folders import checked, data_folder
+from .folders import checked, data_folder, md5_of
 from .prepared import Arrays, prepared
 from .splits import Images, Splits, colours, validation_split
 
@@ -47,19 +47,22 @@ class Cifar:
         return self._images("test", data_dir)
 
     def _images(self, part: str, data_dir: str | Path | None) -> Images:
-        arrays = prepared(f"{self.name}/1/{part}", ["pixels", "labels"], lambda: self.read(part, data_dir))
+        stamp = md5_of(" ".join(self._files(part).values()).encode())
+        arrays = prepared(f"{self.name}/1/{stamp}", ["pixels", "labels"], lambda: self.read(part, data_dir))
         return colours(arrays["pixels"], self.mean, self.std), torch.from_numpy(arrays["labels"].astype(np.int64))
 
     def read(self, part: str, data_dir: str | Path | None = None) -> Arrays:
         """Pixels (n, 3, 32, 32) uint8 and labels (n,) uint8 of "train" or "test", straight from the files."""
         folder = data_folder(data_dir) / self.folder
-        files = self.train if part == "train" else self.test
         batches = [
             parse(checked(folder / name, md5, self.address), self.labels, str(folder / name))
-            for name, md5 in files.items()
+            for name, md5 in self._files(part).items()
         ]
         pixels, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
         return {"pixels": pixels, "labels": labels}
+
+    def _files(self, part: str) -> Mapping[str, str]:
+        return self.train if part == "train" else self.test
 
 
 def parse(data: bytes, labels: str, name: str = "the CIFAR data") -> tuple[np.ndarray, np.ndarray]:

@@ -55,8 +55,7 @@ def test_files(data_dir: str | Path | None) -> Listed:
         rows = list(csv.DictReader(file, delimiter=";"))
     if not rows or not {"Filename", "ClassId"} <= rows[0].keys():
         raise ValueError(f"{table} has no columns Filename and ClassId by semicolons")
-    listed = [(_photograph(folder, row["Filename"]), _class(row["ClassId"], table)) for row in rows]
-    return listed
+    return [(_photograph(folder, row["Filename"]), _class(row["ClassId"], table)) for row in rows]
 
 
 def _photograph(folder: Path, name: str) -> Path:
@@ -81,7 +80,8 @@ def _absent(folder: Path, archive: str) -> FileNotFoundError:
 
 
 def _images(files: Listed) -> Images:
-    stamp = "\n".join(f"{path.resolve()} {path.stat().st_size} {label}" for path, label in files)
+    sizes = ((path, path.stat(), label) for path, label in files)
+    stamp = "\n".join(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {label}" for path, stat, label in sizes)
     arrays = prepared(f"gtsrb/1/{md5_of(stamp.encode())}", ["pixels", "labels"], lambda: read(files))
     return colours(arrays["pixels"], MEAN, STD), torch.from_numpy(arrays["labels"].astype(np.int64))
 

@@ -53,7 +53,7 @@ def test_images_are_pixels_in_0_to_1_standardised(tmp_path: Path) -> None:
 
 
 def test_the_test_images_need_no_training_images(tmp_path: Path) -> None:
-    source = made(tmp_path, batch(), batch())
+    source = made(tmp_path, batch(data=255 - PIXELS), batch())
     (tmp_path / "batches" / "train").unlink()
     assert source.test_images(tmp_path)[0].shape == (2, 3, 32, 32)
     with pytest.raises(FileNotFoundError, match=r"no train in .*batches: fetch https://x/"):

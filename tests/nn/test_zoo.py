@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def tiny() -> ResNetCifar:
 
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "best_prec1": 91.0}, lambda s: {"net": s}])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_weights_come_back_from_every_published_form(tmp_path: Path, wrap, prefix: str) -> None:  # noqa: ANN001
+def test_weights_come_back_from_every_published_form(tmp_path: Path, wrap: Callable, prefix: str) -> None:
     saved, loaded = tiny(), tiny()
     torch.save(wrap({prefix + key: value for key, value in saved.state_dict().items()}), tmp_path / "w.pt")
     zoo.load_weights(loaded, tmp_path / "w.pt")
@@ -176,13 +177,13 @@ def published_weights() -> Path:
 
 
 @pytest.mark.data
-def test_the_published_resnet20_gets_the_published_accuracy() -> None:
+def test_the_published_resnet20_gets_the_published_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """91.48 %, measured with the published means and deviations; the paper of the benchmarks rounds it to 91.5."""
     from gridrun import data
 
     if not published_weights().is_file():
         pytest.skip(f"needs the published weights {published_weights()}")
-    torch.set_num_threads(os.cpu_count() or 1)  # the fixture of this folder sets it back
+    monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
     model = zoo.load_weights(zoo.network("ResNet20"), published_weights())
     images, labels = data.test_images("cifar10")
     with torch.inference_mode():
