@@ -89,10 +89,13 @@ sql() { mariadb --no-defaults -u root -S "$DIR/run/mariadb.sock" -e "$1"; }
 start_database() {
     fill mariadb.cnf.in "$DIR/mariadb.cnf"
     if [ ! -e "$DIR/database/.made" ]; then
-        rm -rf "$DIR/database"
-        mariadb-install-db --no-defaults --user=root --datadir="$DIR/database" --skip-test-db --skip-name-resolve \
-            --auth-root-authentication-method=normal --innodb-log-file-size=8M >"$DIR/log/database.log" 2>&1 ||
-            fail "the database could not be made: see $DIR/log/database.log"
+        for try in 1 2 3; do  # on a machine that is very busy the first may fail
+            rm -rf "$DIR/database"
+            mariadb-install-db --no-defaults --user=root --datadir="$DIR/database" --skip-test-db --skip-name-resolve \
+                --auth-root-authentication-method=normal --innodb-log-file-size=8M >"$DIR/log/database.log" 2>&1 && break
+            [ "$try" != 3 ] || fail "the database could not be made: $(tail -n 5 "$DIR/log/database.log")"
+            sleep "$try"
+        done
         touch "$DIR/database/.made"
     fi
     if ! daemon mariadbd "$DIR/run/mariadbd.pid" >/dev/null; then
