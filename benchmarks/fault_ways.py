@@ -1,0 +1,81 @@
+"""Ways to run one fault campaign: a loop that restores, two peers' ways written anew from reading their code, ours.
+
+Each takes (model, images, labels, faults) and returns the counts of each fault, in order.
+
+- naive: set the weight, run all images in batches of 64, restore.
+- PyTorchFI (pytorchfi/pytorchfi, declare_weight_fault_injection): a deep copy of the network for each fault.
+- SFIadvancedmodels (cad-polito-it/SFIadvancedmodels, FaultInjectionManager): for each batch every fault, written and
+  restored through the state dict; top-1 and accuracy by Python lists; all scores saved to files, analysed afterwards.
+  Progress bars and its memory statistics are left out, and its analysis is the quickest there could be: one comparison.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gridrun.faults.campaign import Campaign
+from gridrun.faults.injection import faulty_weight, weight_of
+from gridrun.faults.naive import logits_of, naive_counts
+from gridrun.faults.verdicts import Counts, counts
+from gridrun.faults.weight_fault import WeightFault
+
+Way = Callable[[nn.Module, Tensor, Tensor, list[WeightFault]], list[Counts]]
+BATCH = 64
+
+
+def naive(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
+    return list(naive_counts(model, images, faults, BATCH, labels))
+
+
+@torch.no_grad()
+def pytorchfi(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
+    golden, found = logits_of(model, images, BATCH), []
+    for fault in faults:
+        struck = copy.deepcopy(model)
+        weight = weight_of(struck, fault.layer)
+        weight[fault.index] = faulty_weight(weight, fault)
+        found.append(counts(golden, logits_of(struck, images, BATCH), labels))
+    return found
+
+
+@torch.no_grad()
+def sfi_advanced_models(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
+    golden = logits_of(model, images, BATCH)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (x, y) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
+            np.save(Path(folder, f"{number}.npy"), [_one_inference(model, x, y, fault) for fault in faults])
+        n_batches = len(images.split(BATCH))
+        scores = np.concatenate([np.load(Path(folder, f"{b}.npy")) for b in range(n_batches)], axis=1)
+    return [counts(golden, torch.from_numpy(mine), labels) for mine in scores]
+
+
+def _one_inference(model: nn.Module, x: Tensor, y: Tensor, fault: WeightFault) -> np.ndarray:
+    name = f"{fault.layer}.weight"
+    old = model.state_dict()[name][fault.index].clone()
+    model.state_dict()[name][fault.index] = faulty_weight(model.state_dict()[name], fault)
+    scores = model(x)
+    top = torch.topk(scores, k=1)
+    predicted = [int(index) for index in top.indices]
+    float(torch.sum(y.eq(torch.tensor(predicted))) / len(y))
+    model.state_dict()[name][fault.index] = old
+    return scores.detach().cpu().numpy()
+
+
+def exact(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
+    found = dict(Campaign(model, images, labels).counts(faults))
+    return [found[number] for number in range(len(faults))]
+
+
+WAYS: dict[str, Way] = {
+    "naive loop": naive,
+    "PyTorchFI's way": pytorchfi,
+    "SFIadvancedmodels' way": sfi_advanced_models,
+    "gridrun, exact": exact,
+}
