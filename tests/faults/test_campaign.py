@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from gridrun.faults import plan, selftest
 from gridrun.faults.bits import KINDS
 from gridrun.faults.campaign import Campaign
-from gridrun.faults.injection import layer_shapes
+from gridrun.faults.injection import layer_shapes, stored_as
 from gridrun.faults.naive import naive_counts
 from gridrun.faults.weight_fault import WeightFault
 
@@ -60,6 +60,26 @@ def test_faults_that_give_nan_and_infinity(network: Callable[[], nn.Module], bit
     model = made(network)
     faults = drawn(model, 30, ["flip", "stuck1"], [bit])
     assert_equal_to_naive(model, images(21), faults, batch_size=16)
+
+
+@pytest.mark.parametrize("fmt", ["fp16", "bf16", "int8"])
+def test_other_formats(fmt: str) -> None:
+    model, x = made(Skip), images(20)
+    faults = drawn(model, 25, bits=range(8))
+    with stored_as(model, fmt):
+        found = dict(Campaign(model, x, fmt=fmt, batch_size=16).counts(faults))
+        expected = naive_counts(model, x, faults, 16, fmt=fmt)
+        assert [found[i] for i in range(len(faults))] == list(expected)
+
+
+def test_an_interrupted_campaign_leaves_the_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = made(Skip), images(20)
+    before = [t.clone() for t in (*model.parameters(), *model.buffers())]
+    campaign = Campaign(model, x)
+    monkeypatch.setattr(plan.Survivors, "_run", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(campaign.counts(drawn(model, 10, ["flip"], [30])))
+    assert all(torch.equal(a, b) for a, b in zip(before, (*model.parameters(), *model.buffers())))
 
 
 def test_a_golden_nan_is_never_masked() -> None:
