@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,11 +68,11 @@ def sequential(
     n_campaigns: int,
     plan: Plan,
     confidence: float = 0.99,
-    strata: Strata | None = None,
+    strata: Mapping[str, Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """The last metrics of each of many sequential campaigns, by name, each (n_campaigns,)."""
-    strata = strata if strata is not None else population.strata()
-    ends = [_end(population, strata, half_width, confidence, seed, plan) for seed in range(n_campaigns)]
+    chosen: Any = strata if strata is not None else population.strata()
+    ends = [_end(population, chosen, half_width, confidence, seed, plan) for seed in range(n_campaigns)]
     return {name: np.array([end[name] for end in ends]) for name in ends[0]}
 
 

@@ -269,5 +269,5 @@ def allocation(
         wanted /= variance + np.sum(share**2 * own / size)
         n = np.clip(np.sqrt(n * wanted), np.maximum(least, 1), size)  # the geometric mean: no swinging to and fro
     total = max(int(np.ceil(n.sum())), int(1.1 * least.sum()) + 1)  # a look that brings a tenth at least: they end
-    faults = neyman(total, share, deviation, cost, [*sizes.values()], [done[name] for name in sizes])
+    faults = neyman(total, share, deviation, cost.tolist(), [*sizes.values()], [done[name] for name in sizes])
     return dict(zip(sizes, faults)), dict(zip(sizes, images.tolist()))

@@ -84,7 +84,8 @@ def layer_groups(sizes: Mapping[str, int], n_groups: int) -> list[list[str]]:
     """
     if n_groups < 1:
         raise ValueError(f"n_groups={n_groups}: want 1 or more")
-    total, before, groups = sum(sizes.values()), 0, {}
+    total, before = sum(sizes.values()), 0
+    groups: dict[int, list[str]] = {}
     for layer, size in sizes.items():
         groups.setdefault(int((before + size / 2) * n_groups / total), []).append(layer)
         before += size
