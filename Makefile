@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   := mismatch_quickstart
+# Two for each core: many tests wait for other processes.
+WORKERS ?= $(shell expr 2 \* `getconf _NPROCESSORS_ONLN`)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-slurm test-all bench lint clean
@@ -24,7 +26,7 @@ demo: $(VENV)/installed-test
 	@echo; echo "the figure: $(CURDIR)/figures/$(DEMO).png"
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --slow -m slow
