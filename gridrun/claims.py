@@ -61,7 +61,7 @@ class Claims:
         self.epoch = ""
         self.offset = 0
         self.news: list[str] = []
-        self.gap = False  # lines were dropped before they were read
+        self.gap = False  # `news` does not name every segment: lines were dropped unread, or their writer died
         self.mutex = threading.RLock()
         self.beats = _Beats(folder)
 
@@ -86,10 +86,11 @@ class Claims:
             return Granted(claim, taken, self._take_news())
 
     def release(self, claim: Claim, segments: Iterable[str] = ()) -> None:
-        """Give up a claim; `segments` names the files its results went to."""
+        """Give up a claim; `segments` names the files its results went to. Another's claim is void: it is dead."""
         with self._locked() as file:
             if claim.id in self.live:
-                self._write(file, {"release": claim.id, "segments": sorted(segments)})
+                dead = {} if claim.owner.id == this_owner().id else {"dead": True}
+                self._write(file, {"release": claim.id, "segments": sorted(segments), **dead})
             if self.offset > RESTART_BYTES and all(self._is_dead(c) for c in self.live.values()):
                 self.live, self.held = {}, {}
                 self._restart(file)
@@ -170,6 +171,7 @@ class Claims:
             if self.held.get(key) == entry["release"]:
                 del self.held[key]
         self.news.extend(entry["segments"])
+        self.gap = self.gap or bool(entry.get("dead"))  # it did not say where its results went
 
     def _write(self, file: Any, entry: dict[str, Any]) -> None:
         text = json.dumps(entry, separators=(",", ":")).encode()
