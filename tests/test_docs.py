@@ -46,8 +46,10 @@ def check(line: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_line_can_be_typed(page: Path) -> None:
-    for line in typed(page):
+    lines = list(typed(page))
+    for line in lines:
         check(line)
+    assert lines or page.stem in ("scale", "fault_statistics")
 
 
 @pytest.mark.parametrize("line", ["gridrun stauts", "gridrun status --taks", "python train.py -launch=memgb=3"])

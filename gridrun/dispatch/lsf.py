@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UsageError
+from .answer import Answer
 from .base import Array, JobState, SchedulerDown, SubmissionFailed
-from .lsf_commands import Answer, ask
+from .lsf_commands import ask
 from .lsf_script import Request, exports, head
 from .lsf_states import FIELDS, Line, bhist, bhist_ids, ibm, named, openlava
 

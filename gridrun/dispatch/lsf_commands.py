@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from .answer import Answer
 from .base import SchedulerDown
 
 DOWN = re.compile(
@@ -16,21 +16,6 @@ DOWN = re.compile(
     re.IGNORECASE,
 )
 QUIET = ("BSUB_QUIET", "BSUB_QUIET2", "LSB_BJOBS_FORMAT")  # they would hide the number of a job, or columns
-
-
-class Answer(NamedTuple):
-    """What a command said."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line that tells most, for a person."""
-        lines = [line.strip() for line in f"{self.err}\n{self.out}".splitlines() if line.strip()]
-        refused = [line for line in lines if "not submitted" in line.lower()]
-        return (refused or lines or [f"exit status {self.status}, without a word"])[0]
 
 
 def ask(words: Sequence[str], timeout_s: float, text: str | None = None) -> Answer:
@@ -53,7 +38,8 @@ def ask(words: Sequence[str], timeout_s: float, text: str | None = None) -> Answ
         raise SchedulerDown(f"{words[0]} did not answer in {timeout_s:g} s{': ' if said else ''}{said}") from None
     except OSError as error:
         raise SchedulerDown(f"{words[0]} cannot be run: {error.strerror}") from None
-    answer = Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    out, err = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
+    answer = Answer(done.returncode, out, err, "not submitted")
     if answer.status in (126, 127) or (answer.status and DOWN.search(answer.err)):  # 127: a wrapper found no command
         raise SchedulerDown(f"{words[0]}: {answer.line}")
     return answer

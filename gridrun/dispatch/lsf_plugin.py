@@ -20,9 +20,9 @@ from typing import Any
 
 from submitit.core import core, job_environment, logger, utils
 
+from .answer import Answer
 from .base import JobState, SchedulerDown
 from .lsf import job_number, list_jobs
-from .lsf_commands import Answer
 from .lsf_script import Request, head
 
 WORDS = {"pending": "PENDING", "running": "RUNNING", "alive": "SUSPENDED", "unknown": "UNKNOWN"}

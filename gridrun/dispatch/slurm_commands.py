@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from .answer import Answer
 from .base import SchedulerDown
 
 DOWN = re.compile(
@@ -39,21 +39,6 @@ OVERRULING = {
 }
 # Variables of a job: gridrun may be called within one.
 OUTER = re.compile(r"SLURM_(JOB|ARRAY|STEP|MEM_PER|CPUS_|GPUS_|NTASKS|NNODES|NODE|TASK|TRES|PROCID|LOCALID|RESTART)")
-
-
-class Answer(NamedTuple):
-    """What a command said."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """The one line that tells most, for a person."""
-        said = [line.strip() for line in f"{self.err}\n{self.out}".splitlines() if line.strip()]
-        failed = [line for line in said if "failed" in line.lower()]
-        return (failed or said or [f"exit status {self.status}, without a word"])[0]
 
 
 def ask(words: Sequence[str], timeout_s: float, text: str = "", without: Sequence[str] = ()) -> Answer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from fakes import cluster as fake
+from fakes.fixtures import lsf as lsf
+from fakes.fixtures import tools as tools
 from tiny_study import PAGE, TinyStudy
 
 GATED = PAGE.replace(
@@ -17,18 +16,6 @@ GATED = PAGE.replace(
     if point""",
     1,
 )
-
-
-@pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake.other_tools(tmp_path_factory.mktemp("tools") / "bin")
-
-
-@pytest.fixture
-def lsf(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fake.Cluster]:
-    """A fake LSF whose commands are on PATH."""
-    with fake.running(tmp_path / "lsf", "lsf", tools, monkeypatch) as running:
-        yield running
 
 
 @pytest.fixture

@@ -54,8 +54,12 @@ def test_elsewhere_there_is_silence(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_a_log_without_room_ends_no_training(
     error: OSError, in_a_job: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     def refuse(*arguments: object, **options: object) -> None:
+        asked.append(arguments)
         raise error
 
     monkeypatch.setattr("builtins.print", refuse)
     Progress(1).tell({**METRICS, "epoch": 1})
+    assert len(asked) == 1  # it tried, and nothing came of it
