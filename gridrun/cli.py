@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from . import GridrunWarning, __version__
-from .errors import GridrunError, UsageError, nearest
+from .commands._lazy import LazyGroup
+from .commands._lazy import find as find
+from .errors import GridrunError, UsageError
 
 COMMANDS = (
     *("train", "status", "wait", "logs", "resume", "cancel"),
@@ -46,28 +47,7 @@ Completion of commands and experiments in your shell:
 """
 
 
-class Commands(click.Group):
-    """The commands, each imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return find(cmd_name) if cmd_name in COMMANDS else None
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in COMMANDS:
-            raise UsageError(f"no command {args[0]!r}; {nearest(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
-
-
-def find(command: str) -> click.Command:
-    """The click command of gridrun/commands/<command>.py."""
-    found: click.Command = import_module(f"gridrun.commands.{command}").command
-    return found
-
-
-@click.command(cls=Commands, help=HELP, epilog=EPILOG)
+@click.command(cls=LazyGroup, names=COMMANDS, help=HELP, epilog=EPILOG)
 @click.version_option(__version__, "--version", message="gridrun %(version)s")
 def app() -> None:
     pass

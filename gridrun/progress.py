@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 1.0  # a run shorter than this shows nothing
@@ -12,17 +13,23 @@ LINE_EVERY_S = 30.0
 
 
 class Progress:
-    """Counts of points: done, cached, failed, waiting; and the time that is left."""
+    """Counts of points: done, cached, failed, waiting; and the time that is left.
 
-    def __init__(self, name: str, total: int, cached: int, wanted: bool | None) -> None:
+    wanted: None is "not in tests"; a function is told (points finished, points in all) instead of anything being shown.
+    """
+
+    def __init__(self, name: str, total: int, cached: int, wanted: bool | None | Callable[[int, int], None]) -> None:
         self.name, self.total, self.cached = name, total, cached
         self.done = self.failed = self.running = 0
         self.waiting = ""
         self.started = self.shown = time.monotonic()
         quiet = "PYTEST_CURRENT_TEST" in os.environ
-        self.wanted = not quiet if wanted is None else wanted
+        self.tell = wanted if callable(wanted) else None
+        self.wanted = not quiet if wanted is None else bool(wanted)
         self.bar: Any = None
         self.task: Any = None
+        if self.tell:
+            self.tell(cached, total)
 
     def update(self, done: int = 0, failed: int = 0, cached: int = 0, running: int = 0, waiting: str = "") -> None:
         """Add to the counts, and show them if it is time."""
@@ -30,6 +37,9 @@ class Progress:
         self.failed += failed
         self.cached += cached
         self.running, self.waiting = running, waiting
+        if self.tell:
+            self.tell(self.cached + self.done + self.failed, self.total)
+            return
         if not self.wanted:
             return
         now = time.monotonic()

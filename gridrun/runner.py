@@ -25,7 +25,7 @@ class Options(NamedTuple):
     store_key: str | None = None
     mode: Any = None
     on_error: str = "raise"
-    progress: bool | None = None
+    progress: bool | None | Callable[[int, int], None] = None
     backend: str = "threads"
     wait_s: float | None = None
     load: bool = True
@@ -48,7 +48,7 @@ def run(
     store_key: str | None = None,
     mode: str | None = None,
     on_error: str = "raise",
-    progress: bool | None = None,
+    progress: bool | None | Callable[[int, int], None] = None,
     backend: str = "threads",
     wait_s: float | None = None,
 ) -> Callable[..., list[Any]]:
@@ -64,7 +64,8 @@ def run(
         copies updated with the dict that the function returned. The points of a cachable function also get
         `session_id` and `<table_name>_session_id`.
     on_error: "raise" the first error after all other points are finished, or "store" a Failed in its place.
-    progress: True or False; by default shown for runs of over a second, and not in tests.
+    progress: True or False; by default shown for runs of over a second, and not in tests. A function is told how many
+        points are finished, of how many.
     mode: where: None or "local" is here; the name of another profile of launch/ sends the missing points to its
         scheduler, as tasks of `n_threads` points side by side, and waits for them.
     wait_s: how long to wait for points that another process computes; by default as long as it lives.

@@ -12,6 +12,7 @@ from readme_blocks import blocks_of, logical_lines, read_toml
 from tiny_study import ROOT, TinyStudy
 
 from gridrun import cli
+from gridrun.commands._lazy import LazyGroup, find
 from gridrun.commands._settings import parse
 from gridrun.dispatch.follow import COUNTED
 from gridrun.dispatch.profile import CHECKS, profile_from
@@ -37,8 +38,10 @@ def check(line: str) -> None:
         words = ["gridrun", SCRIPTS[words[1]], *words[2:]]
     if words[0] != "gridrun" or len(words) == 1:
         return
-    command = cli.find(words[1])
-    context = command.make_context(words[1], words[2:], obj=ROOT, resilient_parsing=False)
+    command, rest = cli.find(words[1]), words[2:]
+    if isinstance(command, LazyGroup):
+        command, rest = find(rest[0], command.family), rest[1:]
+    context = command.make_context(words[1], rest, obj=ROOT, resilient_parsing=False)
     parse(context.params.get("settings") or ())
     for asked in context.params.get("asked") or ():
         from_words(asked)
@@ -52,7 +55,16 @@ def test_every_command_line_can_be_typed(page: Path) -> None:
     assert lines or page.stem in ("scale", "fault_statistics")
 
 
-@pytest.mark.parametrize("line", ["gridrun stauts", "gridrun status --taks", "python train.py -launch=memgb=3"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gridrun stauts",
+        "gridrun status --taks",
+        "python train.py -launch=memgb=3",
+        "gridrun faults campain",
+        "gridrun faults campaign -n ResNet20 --fault-list list.csv --image 10",
+    ],
+)
 def test_a_wrong_command_line_is_noticed(line: str) -> None:
     with pytest.raises((Exception, click.ClickException)):
         check(line)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ import click
 from .. import __version__
 from ..errors import GridrunError, UsageError
 from ._bar import Bar
+from ._network import Network, named, placed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,9 +31,7 @@ Weights are looked for in weights/ of the data folder as NAME_DATASET.*, for cif
 resnet20-12fca82f.*, with .th, .pt or .pth; https://github.com/cad-polito-it/dnn-benchmarks publishes them.
 Logits are kept as sessions/accuracy/*.npy, and beside each a .json that says how they were obtained.
 """
-SOURCE = "https://github.com/cad-polito-it/dnn-benchmarks"
 CONFIDENCE = 0.99
-SUFFIXES = (".th", ".pt", ".pth")
 
 
 class Outcome(NamedTuple):
@@ -46,14 +44,10 @@ class Outcome(NamedTuple):
 
 
 @click.command("accuracy", short_help="Classify the test images with a published network.", epilog=EPILOG)
-@click.option("-n", "--network", "--network-name", "name", required=True, metavar="NAME", help="As ResNet20, VGG11_bn.")
-@click.option("-d", "--dataset", default="cifar10", show_default=True, metavar="NAME", help="Or cifar100, gtsrb.")
+@named
 @click.option("-b", "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
 @click.option("-use-cuda", "--use-cuda", is_flag=True, help="On the GPU, without TF32.")
-@click.option("-weights", "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Of the network.")
-@click.option(
-    "-data-dir", "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="[default: $GRIDRUN_DATA, or data]"
-)
+@placed
 @click.option("-download", "--download", "is_asked_to_fetch", is_flag=True, help="Fetch the data set if it is absent.")
 def command(
     name: str,
@@ -65,29 +59,25 @@ def command(
     is_asked_to_fetch: bool,
 ) -> None:
     """Accuracy of a published network on all test images of its data set, top-1, with a 99 % Wilson interval."""
-    from ..data.folders import data_folder
     from ..nn import zoo
     from ..tasks.settings import mendable
 
-    dataset = dataset.lower().replace("-", "")
+    network = Network.find(name, dataset, weights, data_dir)
     with mendable():
-        entry = zoo.find(name, dataset)
-        name = next(known for (known, _), about in zoo.NETWORKS.items() if about is entry)
-        file = weights or find_weights(data_folder(data_dir) / "weights", name, dataset)
-        model = zoo.load_weights(zoo.network(name, dataset), file)
+        model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
     device = device_of(use_cuda)
-    images, labels = images_of(dataset, data_dir, is_asked_to_fetch)
+    images, labels = images_of(network.dataset, data_dir, is_asked_to_fetch)
     begin = time.monotonic()
-    logits = infer(model.to(device), images, batch_size, device, name)
+    logits = infer(model.to(device), images, batch_size, device, network.name)
     seconds = time.monotonic() - begin
     outcome = judged(logits, labels)
     how = {
-        "network": name,
-        "dataset": dataset,
-        "weights": str(file.resolve()),
-        "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "mean": entry.mean,
-        "std": entry.std,
+        "network": network.name,
+        "dataset": network.dataset,
+        "weights": str(network.weights.resolve()),
+        "weights_sha256": hashlib.sha256(network.weights.read_bytes()).hexdigest(),
+        "mean": network.entry.mean,
+        "std": network.entry.std,
         "batch_size": batch_size,
         **outcome._asdict(),
         "confidence": CONFIDENCE,
@@ -95,19 +85,9 @@ def command(
         **conditions(device),
     }
     kept = keep(logits, how)
-    click.echo(f"{name} on {dataset}: {in_words(outcome)}; published {entry.published_accuracy} %")
+    published = network.entry.published_accuracy
+    click.echo(f"{network.name} on {network.dataset}: {in_words(outcome)}; published {published} %")
     click.echo(f"{len(images) / seconds:,.0f} images/s on {device}; outputs in {kept}")
-
-
-def find_weights(folder: Path, name: str, dataset: str) -> Path:
-    """The file of a network's weights, capitals ignored; an error says where they were looked for."""
-    end = f"(_{dataset}|-[0-9a-f]{{8}})?" if dataset == "cifar10" else f"_{dataset}"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix in SUFFIXES and re.fullmatch(re.escape(name) + end, path.stem, re.IGNORECASE):
-            return path
-    raise UsageError(
-        f"no weights of {name} for {dataset} in {folder.resolve()}: take them from {SOURCE} and give --weights FILE"
-    )
 
 
 def device_of(use_cuda: bool) -> str:

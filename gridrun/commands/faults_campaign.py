@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from ..progress import duration
+from ._bar import Bar
+from ._lists import FILE, check_folder, read
+from ._network import Network, named, placed
 from ._points import is_done, plural
-from .accuracy import find_weights
-from .faults_sample import kinds_of
 
 if TYPE_CHECKING:
     from ..faults.verdicts import Counts
-    from ..faults.weight_fault import WeightFault
+
+    Grid = Sequence[dict[str, Any]]
 
 EPILOG = """\b
 Examples:
@@ -33,24 +36,18 @@ only themselves. --rows counts from 0, without the last, over the rows of the li
 
 
 @click.command("campaign", short_help="Inject a list of faults.", epilog=EPILOG)
-@click.option("-n", "--network", "--network-name", "name", required=True, metavar="NAME", help="As ResNet20, VGG11_bn.")
-@click.option("-d", "--dataset", default="cifar10", show_default=True, metavar="NAME", help="Or cifar100, gtsrb.")
-@click.option("-weights", "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Of the network.")
-@click.option(
-    "-data-dir", "--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="[default: $GRIDRUN_DATA, or data]"
-)
-@click.option("-fault-list", "--fault-list", "list_file", required=True, type=click.Path(path_type=Path))
+@named
+@placed
+@click.option("-fault-list", "--fault-list", "list_file", required=True, type=FILE, help="CSV, as `sample` writes it.")
 @click.option("-rows", "--rows", metavar="FIRST:LAST", help="These rows of the list only.")
 @click.option("-images", "--images", type=click.IntRange(1), help="So many of the test images, the first ones.")
 @click.option("-kind", "--kind", metavar="KIND", help="Of all faults: flip, stuck0, stuck1, zero or random.")
 @click.option("-format", "--format", "fmt", default="fp32", show_default=True, help="Or fp16, bf16, int8.")
 @click.option("-arithmetic", "--arithmetic", default="exact", show_default=True, help="Or fused, which is faster.")
-@click.option("-n_threads", "--n_threads", type=click.IntRange(1), default=1, metavar="N", help="Processes.")
+@click.option("-n_threads", "--n_threads", type=click.IntRange(1), default=1, metavar="N", help="Blocks side by side.")
 @click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Of the counts, as CSV.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     name: str,
     dataset: str,
     weights: Path | None,
@@ -67,32 +64,56 @@ def command(
 ) -> bool:
     """Inject each fault of a list into a network, alone, and count masked, non-critical and critical images."""
     from ..data import test_images
-    from ..data.folders import data_folder
-    from ..faults.fault_list import layer_shapes, read
+    from ..faults.fault_list import write
+    from ..faults.injection import layer_shapes
     from ..nn import zoo
     from ..tasks import campaign
     from ..tasks.settings import mendable
 
-    dataset = dataset.lower().replace("-", "")
+    check_folder(output)
+    check_ways(kind, fmt, arithmetic)
+    network = Network.find(name, dataset, weights, data_dir)
     with mendable():
-        entry = zoo.find(name, dataset)
-        name = next(known for (known, _), about in zoo.NETWORKS.items() if about is entry)
-        file = weights or find_weights(data_folder(data_dir) / "weights", name, dataset)
-        listed = read(list_file, layer_shapes(zoo.network(name, dataset)))
-        n_there = len(test_images(dataset, data_dir)[1])
+        model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
+        n_there = len(test_images(network.dataset, network.data_dir)[1])
+    listed = read(list_file, layer_shapes(model), n_bits(fmt))
     chosen = rows_of(rows, len(listed.faults))
-    faults = [of_kind(listed.faults[n], kind) for n in chosen]
+    faults = [listed.faults[n] if kind is None else replace(listed.faults[n], kind=kind) for n in chosen]
     n_images = min(images or n_there, n_there)
-    network = campaign.published_network(name, dataset, file, data_folder(data_dir))
-    grid = campaign.blocks(network, faults, n_images, fmt, arithmetic)
+    point = campaign.published_network(network.name, network.dataset, network.weights, network.data_dir)
+    grid = campaign.blocks(point, faults, n_images, fmt, arithmetic)
     begin = time.monotonic()
-    if not computed(grid, n_threads, mode):
+    if not computed(grid, n_threads, mode, plural(len(faults), "fault"), len(faults) * n_images):
         return False
-    counts = campaign.totals(stored(grid), len(faults))
-    tell(counts, faults, n_images, time.monotonic() - begin)
+    results = stored(grid)
+    counts = campaign.totals(results, len(faults))
+    tell(counts, n_images, time.monotonic() - begin)
+    click.echo(f"{arithmetic} arithmetic: {ways(result['report'] for result in results)}")
     if output is not None:
         write(output, faults, counts, [listed.numbers[n] for n in chosen])
+        click.echo(f"counts in {output}")
     return True
+
+
+def check_ways(kind: str | None, fmt: str, arithmetic: str) -> None:
+    """Raise UsageError for a kind of fault, a number format or an arithmetic that there is not."""
+    from ..faults.bits import FORMATS, KINDS
+    from ..faults.campaign import ARITHMETICS
+
+    for what, value, known in (
+        ("kind of fault", kind or KINDS[0], KINDS),
+        ("number format", fmt, FORMATS),
+        ("arithmetic", arithmetic, ARITHMETICS),
+    ):
+        if value not in known:
+            raise UsageError(f"no {what} {value!r}; {nearest(value, known)}")
+
+
+def n_bits(fmt: str) -> int:
+    """Of a word of this format."""
+    from ..faults.bits import FORMATS
+
+    return FORMATS[fmt].bits
 
 
 def rows_of(text: str | None, n_rows: int) -> range:
@@ -112,19 +133,26 @@ def rows_of(text: str | None, n_rows: int) -> range:
     return found
 
 
-def of_kind(fault: WeightFault, kind: str | None) -> WeightFault:
-    """The fault, or the same place under another kind."""
-    return fault if kind is None else replace(fault, kind=kinds_of(kind)[0])
-
-
-def computed(grid: Sequence[dict[str, Any]], n_threads: int, mode: str | None) -> bool:
-    """Compute what is missing; False, and why, if a block failed."""
+def computed(grid: Grid, n_threads: int, mode: str | None, name: str, n_injections: int) -> bool:
+    """Compute what is missing, and show how far it is; False, and why, if a block failed."""
     import gridrun
 
     from ..tasks.campaign import ARGUMENTS, fault_counts
 
-    options = {"n_threads": n_threads, "backend": "processes"} if n_threads > 1 else {}
-    states = gridrun.ensure(grid, fault_counts, mode=mode, **options)(*ARGUMENTS)
+    options: dict[str, Any] = {"n_threads": n_threads, "backend": "processes"} if n_threads > 1 else {}
+    n_cached = sum(map(is_done, gridrun.explain(grid, fault_counts)(*ARGUMENTS)))
+    with Bar(name, n_injections, "injections", before=n_cached * n_injections // len(grid)) as bar:
+
+        def tell(n_done: int, n_blocks: int) -> None:
+            share = 1 - (n_blocks - n_done) / len(grid)  # on a cluster, only missing blocks are told of
+            bar.to(round(share * n_injections))
+
+        try:
+            states = gridrun.ensure(grid, fault_counts, mode=mode, progress=tell, **options)(*ARGUMENTS)
+        except KeyboardInterrupt:
+            n_kept = sum(is_done(state) for state in gridrun.explain(grid, fault_counts)(*ARGUMENTS))
+            click.echo(f"interrupted: {n_kept} of {plural(len(grid), 'block')} kept; start again to go on", err=True)
+            raise
     wrong = [state for state in states if not is_done(state)]
     for state in wrong[:5]:
         click.echo(f"{state.state}: {state.detail}", err=True)
@@ -133,7 +161,7 @@ def computed(grid: Sequence[dict[str, Any]], n_threads: int, mode: str | None) -
     return not wrong
 
 
-def stored(grid: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def stored(grid: Grid) -> list[dict[str, Any]]:
     import gridrun
 
     from ..tasks.campaign import ARGUMENTS, fault_counts
@@ -141,24 +169,30 @@ def stored(grid: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return gridrun.run(grid, fault_counts, run_mode="load")(*ARGUMENTS)
 
 
-def tell(counts: Sequence[Counts], faults: Sequence[WeightFault], n_images: int, seconds: float) -> None:
+def tell(counts: Sequence[Counts], n_images: int, seconds: float) -> None:
     """The shares of the verdicts, and the critical rate with its interval over faults."""
     from ..faults.intervals import rate_interval
 
     total = sum(counts[1:], counts[0])
     shares = [100 * part / total.n_injections for part in total[1:4]]
-    click.echo(f"{plural(len(faults), 'fault')} x {plural(n_images, 'image')} ({duration(seconds)})")
+    click.echo(f"{plural(len(counts), 'fault')} x {plural(n_images, 'image')} ({duration(seconds)})")
     click.echo("masked {:.2f} %, non-critical {:.2f} %, critical {:.2f} %".format(*shares))
     low, high = rate_interval([c.critical for c in counts], [c.n_injections for c in counts], 0.99)[:2]
     click.echo(f"critical rate {shares[2]:.2f} %, {100 * low:.2f} to {100 * high:.2f} % at 99 %, faults as clusters")
 
 
-def write(output: Path, faults: Sequence[WeightFault], counts: Sequence[Counts], numbers: Sequence[int]) -> None:
-    from ..faults import fault_list
+def ways(reports: Iterable[dict[str, Any]]) -> str:
+    """How the layers of a campaign were computed, from the reports of its blocks.
 
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {output.absolute().parent} for {output.name}")
-    fault_list.write(output, faults, counts, numbers)
-    click.echo(f"counts in {output}")
-
-
+    >>> ways([{"layers": {"conv1": "channels", "fc": "whole layer"}}, {"layers": {"conv2": "channels"}}])
+    '2 layers by channels, 1 layer by whole layer'
+    >>> ways([{"fall_back": "naive loop: torch.fx cannot trace it", "layers": {"fc": "naive loop"}}])
+    'naive loop: torch.fx cannot trace it'
+    """
+    layers: dict[str, str] = {}
+    for report in reports:
+        if "fall_back" in report:
+            return str(report["fall_back"])
+        layers.update(report["layers"])
+    found = Counter(layers.values())
+    return ", ".join(f"{plural(number, 'layer')} by {way}" for way, number in found.most_common()) or "nothing to run"

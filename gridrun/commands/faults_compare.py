@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
+from ._lists import FILE, read
 from ._points import plural
 from ._screen import FORMATS, show_rows
 
@@ -24,7 +24,6 @@ Examples:
 The exit status is 0 if every fault of OURS is in PUBLISHED and no critical count differs by more than --within.
 Masked counts are shown, not judged: they depend on the arithmetic (a GPU's TF32 hides small changes of a weight).
 """
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("compare", short_help="Compare the results of two campaigns.", epilog=EPILOG)
@@ -36,10 +35,8 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def command(ours: Path, published: Path, within: int, n_rows: int, form: str) -> bool:
     """Compare the results in OURS with those in PUBLISHED, fault by fault."""
     from ..faults.comparison import compare
-    from ..tasks.settings import mendable
 
-    with mendable():
-        found = compare(read(ours), read(published))
+    found = compare(results(ours), results(published))
     if form == "table":
         apart = sorted((row for row in found.rows if row.difference), key=lambda row: -abs(row.difference))
         show_rows([as_row(row) for row in apart[:n_rows]])
@@ -52,15 +49,9 @@ def command(ours: Path, published: Path, within: int, n_rows: int, form: str) ->
     return found.agrees(within)
 
 
-def read(path: Path) -> FaultList:
-    """The list in a file, with results; what is odd about it as a note."""
-    from ..faults import fault_list
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = fault_list.read(path)
-    for warning in caught:
-        click.echo(f"note: {warning.message}", err=True)
+def results(path: Path) -> FaultList:
+    """The list in a file, with results."""
+    found = read(path)
     if found.counts is None:
         raise UsageError(f"{path} has no results: it lacks n_injections, masked, non_critical, critical")
     return found

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UsageError, nearest
+from ._lists import check_folder
+from ._network import named, spelt
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,8 +38,7 @@ LISTED = "NAME,NAME"
 
 
 @click.command("sample", short_help="Draw a list of faults.", epilog=EPILOG)
-@click.option("-n", "--network", "--network-name", "name", required=True, metavar="NAME", help="As ResNet20, VGG11_bn.")
-@click.option("-d", "--dataset", default="cifar10", show_default=True, metavar="NAME", help="Or cifar100, gtsrb.")
+@named
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the terminal.")
 @click.option("-strategy", "--strategy", type=click.Choice(STRATEGIES), default="published", show_default=True)
 @click.option("-error", "--error", type=float, default=0.01, show_default=True, help="Half-width of the interval.")
@@ -68,15 +69,14 @@ def command(
     from ..tasks.settings import mendable
 
     with mendable():
-        model = network(name, dataset.lower().replace("-", ""))
+        model = network(name, spelt(dataset))
         shapes = chosen(layer_shapes(model), layers, strategy)
         faults = draw(strategy, shapes, seed, error, t_of(confidence), kinds_of(kinds), bits)
         text = to_text(translated(faults, model) if is_tensorflow else faults)
     if output is None:
         click.echo(text, nl=False)
         return
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {output.absolute().parent} for {output.name}")
+    check_folder(output)
     write_whole(output.absolute(), text.encode())
     click.echo(f"{len(faults):,} faults in {output} ({n_weights(shapes):,} weights in {len(shapes)} layers of {name})")
 

@@ -63,11 +63,11 @@ class BadFaultList(ValueError):
         super().__init__("\n".join([f"{name} has {len(rows)} bad row{'s' * (len(rows) > 1)}:", *lines]))
 
 
-def read(path: str | Path, shapes: Shapes | None = None) -> FaultList:
+def read(path: str | Path, shapes: Shapes | None = None, n_bits: int = 32) -> FaultList:
     """The fault list in a file.
 
-    shapes: of the network's layers (see layer_shapes); layers and indices are judged by them. CRLF, a
-    byte order mark, blank lines, a missing last newline and columns in another order are no matter. Rows that
+    shapes: of the network's layers (see layer_shapes); layers and indices are judged by them; n_bits: of a word.
+    CRLF, a byte order mark, blank lines, a missing last newline and columns in another order are no matter. Rows that
     cannot be used make one BadFaultList that names every line; counts that do not add up to n_injections are a
     warning, and stay as they are.
     """
@@ -75,16 +75,16 @@ def read(path: str | Path, shapes: Shapes | None = None) -> FaultList:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFaultList(str(path), [BadRow(1, f"not a text file in UTF-8: {error}")]) from None
-    return parse(text, shapes, str(path))
+    return parse(text, shapes, str(path), n_bits)
 
 
-def parse(text: str, shapes: Shapes | None = None, name: str = "the fault list") -> FaultList:
+def parse(text: str, shapes: Shapes | None = None, name: str = "the fault list", n_bits: int = 32) -> FaultList:
     """The fault list in a text; see `read`.
 
     >>> parse('Injection,Layer,TensorIndex,Bit\\n0,conv1,"(3, 0, 2, 1)",15').faults
     [WeightFault(layer='conv1', index=(3, 0, 2, 1), bit=15, kind='flip', mask=0)]
     """
-    reader = _Reader(text, shapes, name)
+    reader = _Reader(text, shapes, n_bits)
     if reader.bad:
         raise BadFaultList(name, reader.bad)
     if reader.uneven:
@@ -99,8 +99,8 @@ def parse(text: str, shapes: Shapes | None = None, name: str = "the fault list")
 class _Reader:
     """One pass over the rows: what is good, and what is wrong with the others."""
 
-    def __init__(self, text: str, shapes: Shapes | None, name: str) -> None:
-        self.shapes = shapes
+    def __init__(self, text: str, shapes: Shapes | None, n_bits: int) -> None:
+        self.shapes, self.n_bits = shapes, n_bits
         self.faults: list[WeightFault] = []
         self.counts: list[Counts] = []
         self.numbers: list[int] = []
@@ -134,7 +134,7 @@ class _Reader:
             row = dict(zip(self.header, cells, strict=True))
             number, fault = _whole(row, "Injection"), _fault(row)
             counts = _counts(row) if self.has_counts else None
-            if wrong := problem(fault, self.shapes):
+            if wrong := problem(fault, self.shapes, self.n_bits):
                 raise ValueError(wrong)
             self._once("fault", fault, line)
             self._once("Injection", number, line)

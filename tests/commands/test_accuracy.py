@@ -17,7 +17,7 @@ import torch
 
 from gridrun import cli
 from gridrun.commands._bar import Bar
-from gridrun.commands.accuracy import find_weights
+from gridrun.commands._network import find_weights
 from gridrun.data.cifar10 import CIFAR10
 from gridrun.errors import UsageError
 from gridrun.nn import zoo

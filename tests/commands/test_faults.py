@@ -15,6 +15,7 @@ from resnet_shapes import resnet
 
 from gridrun import cli
 from gridrun.commands import faults
+from gridrun.commands._lazy import find
 from gridrun.faults.fault_list import read, to_text, write
 from gridrun.faults.keras_list import keras_shapes, to_tensorflow
 from gridrun.faults.sampling import published, sample_size
@@ -41,7 +42,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", faults.COMMANDS)
 def test_every_command_on_faults_has_help_with_an_example(name: str) -> None:
-    command = faults.find(name)
+    command = find(name, "faults")
     assert command.help and "Example" in (command.epilog or "")
     options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
     assert {option for option in options if len(option.lstrip("-")) == 1} <= ONE_LETTER
