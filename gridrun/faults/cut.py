@@ -57,7 +57,7 @@ def cut_at(graph: Graph, weight: nn.Parameter, probe: tuple[Values, Values]) -> 
     suffix = _with_sizes([n for n in affected if n not in chain], chain[-1], probe[0])
     known = {*suffix, chain[-1]}
     boundary = tuple(dict.fromkeys(n for step in suffix for n in step.all_input_nodes if n not in known))
-    why = next((w for n in (*chain, *suffix) if (w := _why_not_batched(graph, n, probe))), "")
+    why = next((w for n in (*chain, *suffix) if (w := why_not_batched(graph, n, probe))), "")
     why = why or next((f"{n} is not one row an image" for n in boundary if not _rows(graph, n, probe)), "")
     return Cut(sources, tuple(chain), tuple(suffix), boundary, touched, why)
 
@@ -98,7 +98,8 @@ def _with_sizes(suffix: list[fx.Node], end: fx.Node, values: Values) -> list[fx.
     return [*extra, *suffix]
 
 
-def _why_not_batched(graph: Graph, node: fx.Node, probe: tuple[Values, Values]) -> str:
+def why_not_batched(graph: Graph, node: fx.Node, probe: tuple[Values, Values]) -> str:
+    """Why a step may not be run on images of several batches; empty where it treats each image alone."""
     kind = graph.kind(node)
     if node.op == "output":
         return ""

@@ -11,6 +11,7 @@ from .cut import Cut, cut_at, probe_values
 from .golden import GoldenWalk
 from .graph import Graph
 from .layer_faults import LayerFaults, by_channel, by_layer, run_affected
+from .screen import WORTH, Screen, Screening, Told
 from .selftest import changed_steps, channel_widths, suffix_is_golden
 from .survivors import Found, Survivors
 
@@ -52,8 +53,13 @@ class Plan:
         """For the report."""
         return "; ".join(dict.fromkeys(map(str, self.ways.values())))
 
-    def run(self, walk: GoldenWalk, faults: LayerFaults, found: Found) -> None:
-        """Tell `found` the logits of all images of `walk` that a fault may change."""
+    def run(
+        self, walk: GoldenWalk, faults: LayerFaults, found: Found, screening: tuple[Screening, Told] | None = None
+    ) -> None:
+        """Tell `found` the logits of all images of `walk` that a fault may change.
+
+        screening: judges some of them without a run, and tells how many, fault by fault.
+        """
         lengths = [end - start for start, end in zip(walk.starts, walk.starts[1:])]
         for way in dict.fromkeys(self.ways[length] for length in lengths):
             batches = [b for b, length in enumerate(lengths) if self.ways[length] == way]
@@ -63,10 +69,26 @@ class Plan:
             survivors = Survivors(self.graph, self.cut, walk.all, way.sizes, found)
             if way.widths:
                 width = next((w for w in sorted(way.widths) if w >= len(faults.places)), max(way.widths))
-                by_channel(self.graph, self.cut, faults, walk, batches, width, survivors)
+                screen = self._screen(walk, faults, way.sizes, found, screening)
+                by_channel(self.graph, self.cut, faults, walk, batches, width, survivors, screen)
+                if screen is not None:
+                    screen.flush()
             else:
                 by_layer(self.graph, self.cut, faults, walk, batches, survivors)
             survivors.flush()
+
+    def _screen(
+        self,
+        walk: GoldenWalk,
+        faults: LayerFaults,
+        sizes: tuple[int, ...],
+        found: Found,
+        screening: tuple[Screening, Told] | None,
+    ) -> Screen | None:
+        if screening is None or len(faults.places) < WORTH:
+            return None
+        seen, told = screening
+        return Screen(seen, self.graph, self.cut, walk, sizes, found, told)
 
     def _in_own_batches(self, walk: GoldenWalk, faults: LayerFaults, batches: list[int], found: Found) -> None:
         for place, weight in faults.weights():
@@ -100,7 +122,7 @@ class Planner:
     def _way(self, cut: Cut, length: int) -> Way:
         if cut.why:
             return Way(why=cut.why)
-        sizes = tuple(s for s in dict.fromkeys(self.sizes) if self._changed_at(length, s).isdisjoint(cut.suffix))
+        sizes = tuple(s for s in dict.fromkeys(self.sizes) if self.changed_at(length, s).isdisjoint(cut.suffix))
         if not sizes:
             return Way(why=f"an image's bits depend on its batch of {length}")
         images, golden = self.samples[length], self.golden[length]
@@ -109,7 +131,8 @@ class Planner:
         widths = tuple(channel_widths(self.graph, cut, images, WIDTHS))
         return Way(sizes, widths)
 
-    def _changed_at(self, length: int, size: int) -> set[fx.Node]:
+    def changed_at(self, length: int, size: int) -> set[fx.Node]:
+        """The steps whose bits differ between batches of `length`, as the naive loop has, and of `size`."""
         if (length, size) not in self._changed:
             self._changed[length, size] = changed_steps(self.graph, self.samples[length], size)
         return self._changed[length, size]
