@@ -67,8 +67,9 @@ def command(
     from ..faults.fault_list import write
     from ..faults.injection import layer_shapes
     from ..nn import zoo
-    from ..tasks import campaign
+    from ..tasks.campaign import published_network
     from ..tasks.settings import mendable
+    from ..tasks.stored_blocks import planned, totals
 
     check_folder(output)
     check_ways(kind, fmt, arithmetic)
@@ -80,13 +81,13 @@ def command(
     chosen = rows_of(rows, len(listed.faults))
     faults = [listed.faults[n] if kind is None else replace(listed.faults[n], kind=kind) for n in chosen]
     n_images = min(images or n_there, n_there)
-    point = campaign.published_network(network.name, network.dataset, network.weights, network.data_dir)
-    grid = campaign.blocks(point, faults, n_images, fmt, arithmetic)
+    point = published_network(network.name, network.dataset, network.weights, network.data_dir)
+    grid = planned(point, faults, n_images, fmt, arithmetic)
     begin = time.monotonic()
     if not computed(grid, n_threads, mode, plural(len(faults), "fault"), len(faults) * n_images):
         return False
     results = stored(grid)
-    counts = campaign.totals(results, len(faults))
+    counts = totals(grid, results, faults)
     tell(counts, n_images, time.monotonic() - begin)
     click.echo(f"{arithmetic} arithmetic: {ways(result['report'] for result in results)}")
     if output is not None:
