@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from .clusters import best_images_per_fault, rates_of, variance_of_rate, within_variance
-from .draws import distinct, images_for, stream
+from .draws import distinct, images_for
 from .strata import neyman
 
 Strata = Mapping[str, Sequence[Any]]
@@ -39,7 +39,7 @@ class Plan:
     stratum, at least; more where so much as half (pilot_share) of what the floor of its variance will ask for in any
     case is more. pilot_images: of each fault in the pilot. min_images: the fewest images of a fault (a batch of 4 may
     cost as much as one image). margin: how much narrower than wanted a look is planned to be, in variance.
-    faults_per_step: faults handed to `measure` at once.
+    block: the faults of a stratum are a multiple of it, or all. faults_per_step: handed to `measure` at once.
     """
 
     n_images: int
@@ -49,13 +49,18 @@ class Plan:
     pilot_images: int = 2
     min_images: int = 1
     margin: float = 1.1
+    block: int = 1
     faults_per_step: int = 1000
 
     def __post_init__(self) -> None:
-        if min(self.pilot_images, self.min_images, self.pilot_faults - 1, self.faults_per_step) < 1:
+        if min(self.pilot_images, self.min_images, self.pilot_faults - 1, self.block, self.faults_per_step) < 1:
             raise ValueError(f"{self}: want a pilot of 2 faults or more, and 1 image or more of each")
         if max(self.pilot_images, self.min_images) > self.n_images:
             raise ValueError(f"{self}: there are but {self.n_images} images")
+
+    def whole(self, faults: int, size: int) -> int:
+        """`faults` of a stratum of `size`, in whole blocks."""
+        return min(size, -(-faults // self.block) * self.block)
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,10 @@ def first(sizes: Mapping[str, int], half_width: float, confidence: float, plan: 
     return State(
         critical={name: [] for name in sizes},
         images={name: [] for name in sizes},
-        faults={name: min(n, max(plan.pilot_faults, int(plan.pilot_share * floor[name]))) for name, n in sizes.items()},
+        faults={
+            name: plan.whole(max(plan.pilot_faults, int(plan.pilot_share * floor[name])), n)
+            for name, n in sizes.items()
+        },
         images_per_fault=dict.fromkeys(sizes, max(plan.pilot_images, plan.min_images)),
     )
 
@@ -197,8 +205,7 @@ def _measured(measure: Measure, strata: Strata, name: str, seed: int, plan: Plan
     start = len(state.critical[name])
     end = min(state.faults[name], start + plan.faults_per_step)
     numbers = distinct(len(strata[name]), end, seed, "faults", name)[start:]
-    random = stream(seed, "images", name, start)
-    images = images_for(len(numbers), state.images_per_fault[name], plan.n_images, random)
+    images = images_for(start, end, state.images_per_fault[name], plan.n_images, seed, "images", name)
     counts = measure([strata[name][int(i)] for i in numbers], images)
     if len(counts) != len(numbers):
         raise ValueError(f"measure gave {len(counts)} counts for {len(numbers)} faults")
@@ -263,11 +270,20 @@ def allocation(
     for _ in range(60):
         own = between + (rate**2 + (1 - rate) ** 2) / (n + 2)
         best = [best_images_per_fault(*parts, plan.fault_cost, plan.n_images) for parts in zip(own, within)]
-        images = np.maximum(best, plan.min_images)
+        images = np.clip(powers_of_two(best), plan.min_images, plan.n_images)
         deviation, cost = np.sqrt(own + within / images), plan.fault_cost + images
         wanted = share * deviation / np.sqrt(cost) * np.sum(share * deviation * np.sqrt(cost))
         wanted /= variance + np.sum(share**2 * own / size)
         n = np.clip(np.sqrt(n * wanted), np.maximum(least, 1), size)  # the geometric mean: no swinging to and fro
     total = max(int(np.ceil(n.sum())), int(1.1 * least.sum()) + 1)  # a look that brings a tenth at least: they end
     faults = neyman(total, share, deviation, cost.tolist(), [*sizes.values()], [done[name] for name in sizes])
-    return dict(zip(sizes, faults)), dict(zip(sizes, images.tolist()))
+    return {name: plan.whole(n, sizes[name]) for name, n in zip(sizes, faults)}, dict(zip(sizes, images.tolist()))
+
+
+def powers_of_two(numbers: Sequence[int]) -> np.ndarray:
+    """The nearest powers of two, so that different estimates ask for the same images; the cost is flat there.
+
+    >>> powers_of_two([1, 3, 54]).tolist()
+    [1, 4, 64]
+    """
+    return 2 ** np.round(np.log2(numbers)).astype(np.int64)

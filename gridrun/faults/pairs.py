@@ -26,6 +26,8 @@ from .tally import outcomes
 from .verdicts import Counts
 from .weight_fault import WeightFault
 
+MOST_IMAGES = 256  # whose golden values are held at once; of ResNet20's, 512 take half as long again (caches)
+
 
 class Pairs:
     """Faults in the weights of `model`, each judged on some of `images` (n, ...), with `labels` (n,), if given.
@@ -108,7 +110,7 @@ class Pairs:
         """(numbers of pairs, their logits) of those that a fault changes; one chunk of images after the other."""
         pairs, m = walked.flatten().nonzero()[:, 0], walked.shape[1]
         found: list[tuple[Tensor, Tensor]] = []
-        for chunk in image[pairs].unique().split(self.tested.report["images_at_once"]) if len(pairs) else ():
+        for chunk in image[pairs].unique().split(self._chunk()) if len(pairs) else ():
             here = pairs[torch.isin(image[pairs], chunk)]
             layers = self._by_layer([faults[n].layer for n in (here // m).tolist()], here)
             graph = layers[0][0].graph
@@ -122,6 +124,9 @@ class Pairs:
             self.golden[chunk] = walk.all(graph.output)[: len(chunk)]
             self.is_known[chunk] = True
         return found
+
+    def _chunk(self) -> int:
+        return min(self.tested.report["images_at_once"], MOST_IMAGES)
 
     def _by_layer(self, names: Sequence[str], pairs: Tensor) -> list[tuple[PairLayer, Tensor]]:
         """The ways of layers and their pairs, as a walk meets them; names: the layer of each pair."""

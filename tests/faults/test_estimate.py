@@ -75,6 +75,25 @@ def test_each_fault_is_measured_once_with_different_images_of_those_there_are() 
     assert all((np.diff(np.sort(images, axis=1), axis=1) > 0).all() for _, images in calls)
 
 
+def test_a_narrower_interval_asks_again_for_what_a_wider_one_measured() -> None:
+    """Whole blocks of faults, and images in powers of two, the fewer among the more."""
+    plan, asked = Plan(n_images=10_000, fault_cost=8, block=100, faults_per_step=500), []
+
+    def noted(faults: list[int], images: np.ndarray) -> list[SimpleNamespace]:
+        asked[-1].update({(fault, image) for fault, row in zip(faults, images.tolist()) for image in row})
+        assert len(faults) % 100 == 0 or max(faults) >= 300
+        return measure(faults, images)
+
+    for half_width in (0.004, 0.002, 0.001):
+        asked.append(set())
+        *_, (_, _, state) = estimate_rate(noted, STRATA, half_width, 0.99, 0, plan)
+        assert all(n % 100 == 0 for n in state.faults.values())
+        assert all(m & (m - 1) == 0 for counts in state.images.values() for m in counts)
+    wide, middle, narrow = asked
+    assert len(wide - middle) <= 0.1 * len(wide) and len(middle - narrow) <= 0.1 * len(middle)
+    assert len(wide) < len(middle) < len(narrow)
+
+
 def test_all_faults_and_all_images_leave_no_doubt() -> None:
     plan = Plan(n_images=50, pilot_images=50, min_images=50)
     *_, (n, found, state) = estimate_rate(measure, {"all": range(0, 20_000, 40)}, 1e-9, 0.99, 0, plan)

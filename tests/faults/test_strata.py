@@ -97,12 +97,21 @@ def test_nearly_all_of_a_large_population_can_be_drawn() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
-def test_each_choice_of_images_is_as_likely(n: int) -> None:
-    rows = images_for(30_000, n, 9, np.random.default_rng(0))
-    assert (np.diff(np.sort(rows, axis=1)) > 0).all()
-    assert stats.chisquare(np.bincount(rows.ravel(), minlength=9)).pvalue > 1e-3
-    if n == 2:  # 36 pairs
-        pairs = np.sort(rows, axis=1) @ [9, 1]
-        assert stats.chisquare(np.unique(pairs, return_counts=True)[1]).pvalue > 1e-3
+@pytest.mark.parametrize("n_images", [9, 40])  # shuffled whole, and drawn one by one
+def test_each_choice_of_images_is_as_likely(n: int, n_images: int) -> None:
+    rows = images_for(0, 30_000, n, n_images, 0, "images")
+    assert rows.shape == (30_000, n) and (np.diff(np.sort(rows, axis=1)) > 0).all()
+    assert stats.chisquare(np.bincount(rows.ravel(), minlength=n_images)).pvalue > 1e-3
+    if n == 2:
+        pairs = np.bincount(np.sort(rows, axis=1) @ [n_images, 1], minlength=n_images**2)
+        assert stats.chisquare(pairs[pairs > 0]).pvalue > 1e-3 and (pairs > 0).sum() == n_images * (n_images - 1) / 2
     with pytest.raises(ValueError, match="10 different images of 9"):
-        images_for(1, 10, 9, np.random.default_rng(0))
+        images_for(0, 1, 10, 9, 0)
+
+
+def test_what_a_fault_is_shown_depends_on_nothing_that_was_asked_before() -> None:
+    whole = images_for(0, 350, 16, 10_000, 5, "images", "bits 30")
+    for first, last, n in ((0, 100, 2), (100, 350, 16), (99, 101, 5), (340, 341, 1), (7, 7, 3)):
+        assert (images_for(first, last, n, 10_000, 5, "images", "bits 30") == whole[first:last, :n]).all()
+    assert not (images_for(0, 350, 16, 10_000, 6, "images", "bits 30") == whole).all(axis=0).any()
+    assert len(np.unique(whole, axis=0)) == 350
