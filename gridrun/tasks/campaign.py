@@ -6,6 +6,7 @@ stored are not computed again. Counts are the naive loop's, bit for bit (see gri
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -102,27 +103,38 @@ def fault_counts(
 ) -> dict[str, Any]:
     """Counts of each fault on test images [first, last), and how they came about.
 
-    {"counts": int64 array (faults, 7), the columns those of faults.verdicts.Counts; "report": see Campaign.report}.
+    {"faults": as given; "counts": int64 array (faults, 7), the columns those of faults.verdicts.Counts; "is_no_op":
+    bool array (faults,), whether the word is the same with the fault (masked by proof); "n_correct": right answers
+    without a fault; "report": see Campaign.report}. In fp16, bf16 or int8 all weights are stored as that format, and
+    the golden run is that of the network so rounded.
     """
     import numpy as np
     import torch
 
-    from ..faults.verdicts import Counts
+    from ..faults.injection import is_no_op
+    from ..faults.verdicts import Counts, predictions
     from ..faults.weight_fault import WeightFault
 
+    listed = [WeightFault(*fault) for fault in faults]
     before = torch.get_num_threads()
     torch.set_num_threads(network["torch_threads"])
     try:
-        campaign = _campaign(_Key(network), images, fmt, arithmetic)
+        campaign = _campaign(NetworkKey(network), images, fmt, arithmetic)
         counts = np.zeros((len(faults), len(Counts._fields)), dtype=np.int64)
-        for number, found in campaign.counts([WeightFault(*fault) for fault in faults]):
+        for number, found in campaign.counts(listed):
             counts[number] = found
-        return {"counts": counts, "report": json.loads(json.dumps(campaign.report, default=str))}
+        return {
+            "faults": tuple(faults),
+            "counts": counts,
+            "is_no_op": np.array([is_no_op(campaign.model, fault, fmt) for fault in listed]),
+            "n_correct": int((predictions(campaign.golden) == campaign.labels).sum()),
+            "report": json.loads(json.dumps(campaign.report, default=str)),
+        }
     finally:
         torch.set_num_threads(before)
 
 
-class _Key:
+class NetworkKey:
     """A network's point that is hashed by what decides its results."""
 
     def __init__(self, point: Mapping[str, Any]) -> None:
@@ -130,24 +142,27 @@ class _Key:
         self.id = (point["network"], point["dataset"], point["weights_id"], point["torch_threads"])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.id == other.id
+        return isinstance(other, NetworkKey) and self.id == other.id
 
     def __hash__(self) -> int:
         return hash(self.id)
 
 
 @functools.lru_cache(maxsize=1)
-def _campaign(key: _Key, images: tuple[int, int], fmt: str, arithmetic: str) -> Campaign:
+def _campaign(key: NetworkKey, images: tuple[int, int], fmt: str, arithmetic: str) -> Campaign:
     """The campaign of a process: the next block of the same chunk finds its golden run done."""
     from ..faults.campaign import Campaign
+    from ..faults.injection import stored_as
 
     model, (pictures, labels) = load(key)
     chosen = slice(*images)
+    with stored_as(model, fmt):  # nothing but the fault shall differ from the golden run
+        model = copy.deepcopy(model)
     return Campaign(model, pictures[chosen], labels[chosen], fmt=fmt, arithmetic=arithmetic)
 
 
 @functools.lru_cache(maxsize=1)
-def load(key: _Key) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+def load(key: NetworkKey) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
     """A network with its weights, and the test images and labels of its data set."""
     from . import settings
 
