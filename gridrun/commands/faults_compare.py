@@ -9,6 +9,7 @@ import click
 
 from ..errors import UsageError
 from ._lists import FILE, read
+from ._network import Network, placed
 from ._points import plural
 from ._screen import FORMATS, show_rows
 
@@ -20,6 +21,7 @@ EPILOG = """\b
 Examples:
   gridrun faults compare out.csv ResNet20_FL.csv
   gridrun faults compare out.csv ResNet20_FL.csv --within=0 --format=csv > differences.csv
+  gridrun faults compare out.csv ResNet20_FL.csv -n ResNet20           how many masked counts TF32 explains
 
 The exit status is 0 if every fault of OURS is in PUBLISHED and no critical count differs by more than --within.
 Masked counts are shown, not judged: they depend on the arithmetic (a GPU's TF32 hides small changes of a weight).
@@ -32,10 +34,24 @@ Masked counts are shown, not judged: they depend on the arithmetic (a GPU's TF32
 @click.option("-within", "--within", type=click.IntRange(0), default=2, show_default=True, help="Images a fault.")
 @click.option("-rows", "--rows", "n_rows", type=click.IntRange(0), default=20, show_default=True, help="Of the table.")
 @click.option("-format", "--format", "form", type=FORMATS, default="table", help="csv and json print every fault.")
-def command(ours: Path, published: Path, within: int, n_rows: int, form: str) -> bool:
+@click.option("-n", "--network", "--network-name", "name", metavar="NAME", help="To say what TF32 explains.")
+@click.option("-d", "--dataset", default="cifar10", show_default=True, metavar="NAME", help="Of the network.")
+@placed
+def command(
+    ours: Path,
+    published: Path,
+    within: int,
+    n_rows: int,
+    form: str,
+    name: str | None,
+    dataset: str,
+    weights: Path | None,
+    data_dir: Path | None,
+) -> bool:
     """Compare the results in OURS with those in PUBLISHED, fault by fault."""
     from ..faults.comparison import compare
 
+    network = Network.find(name, dataset, weights, data_dir) if name else None
     found = compare(results(ours), results(published))
     if form == "table":
         apart = sorted((row for row in found.rows if row.difference), key=lambda row: -abs(row.difference))
@@ -44,7 +60,7 @@ def command(ours: Path, published: Path, within: int, n_rows: int, form: str) ->
             click.echo(f"and {len(apart) - n_rows} more with another critical count: --format=csv shows all")
     else:
         show_rows([as_row(row) for row in found.rows], form)
-    for line in verdict(found, within):
+    for line in [*([tf32_line(found, network)] if network else []), *verdict(found, within)]:
         click.echo(line, err=form != "table")
     return found.agrees(within)
 
@@ -73,6 +89,21 @@ def as_row(row: Row) -> dict[str, Any]:
         "d_non_critical": ours.non_critical - theirs.non_critical,
         "d_masked": ours.masked - theirs.masked,
     }
+
+
+def tf32_line(found: Comparison, network: Network) -> str:
+    """How many unequal masked counts there are since the published run read weights in TF32."""
+    from ..faults import tf32
+    from ..nn import zoo
+    from ..tasks.settings import mendable
+
+    with mendable():
+        model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
+        faults = [row.fault for row in found.rows]
+        hidden = [fault for fault, is_hidden in zip(faults, tf32.is_hidden(model, faults)) if is_hidden]
+    n_apart = len(found.rows) - found.n_equal("masked")
+    n = len(tf32.explained(found.rows, hidden))
+    return f"TF32 explains {n} of {n_apart} unequal masked counts: the fault is rounded away, PUBLISHED is all masked"
 
 
 def verdict(found: Comparison, within: int) -> list[str]:
