@@ -4,14 +4,17 @@ Each takes (model, images, labels, faults) and returns the counts of each fault,
 
 - naive: set the weight, run all images in batches of 64, restore.
 - PyTorchFI (pytorchfi/pytorchfi, declare_weight_fault_injection): a deep copy of the network for each fault.
-- SFIadvancedmodels (cad-polito-it/SFIadvancedmodels, FaultInjectionManager): for each batch every fault, written and
-  restored through the state dict; top-1 and accuracy by Python lists; all scores saved to files, analysed afterwards.
-  Progress bars and its memory statistics are left out, and its analysis is the quickest there could be: one comparison.
+- SFIadvancedmodels (cad-polito-it/SFIadvancedmodels, FaultInjectionManager, with its deterministic
+  algorithms and the batch of 128 of its SETTINGS.py): for each batch every fault, its value by struct, written and
+  restored through the state dict; top-1 and accuracy by Python lists, a pair of prediction and scores for each image;
+  all scores kept and saved to files, analysed afterwards. Left out, in its favour: progress bars, memory statistics,
+  its data loader, its log files; its analysis here is the quickest there could be, one comparison.
 """
 
 from __future__ import annotations
 
 import copy
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +30,7 @@ from gridrun.faults.verdicts import Counts, counts
 from gridrun.faults.weight_fault import WeightFault
 
 Way = Callable[[nn.Module, Tensor, Tensor, list[WeightFault]], list[Counts]]
-BATCH = 64
+BATCH, SFI_BATCH = 64, 128
 
 
 def naive(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
@@ -47,25 +50,36 @@ def pytorchfi(model: nn.Module, images: Tensor, labels: Tensor, faults: list[Wei
 
 @torch.no_grad()
 def sfi_advanced_models(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
-    golden = logits_of(model, images, BATCH)
-    with tempfile.TemporaryDirectory() as folder:
-        for number, (x, y) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
-            np.save(Path(folder, f"{number}.npy"), [_one_inference(model, x, y, fault) for fault in faults])
-        n_batches = len(images.split(BATCH))
-        scores = np.concatenate([np.load(Path(folder, f"{b}.npy")) for b in range(n_batches)], axis=1)
-    return [counts(golden, torch.from_numpy(mine), labels) for mine in scores]
+    torch.use_deterministic_algorithms(True)
+    try:
+        golden = logits_of(model, images, SFI_BATCH)
+        with tempfile.TemporaryDirectory() as folder:
+            batches = [part.split(SFI_BATCH) for part in (images, labels, golden)]
+            for number, batch in enumerate(zip(*batches, strict=True)):
+                np.save(Path(folder, f"{number}.npy"), [_one_inference(model, *batch, fault) for fault in faults])
+            scores = np.concatenate([np.load(Path(folder, f"{b}.npy")) for b in range(len(batches[0]))], axis=1)
+        return [counts(golden, torch.from_numpy(mine), labels) for mine in scores]
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
-def _one_inference(model: nn.Module, x: Tensor, y: Tensor, fault: WeightFault) -> np.ndarray:
+def _one_inference(model: nn.Module, x: Tensor, y: Tensor, clean: Tensor, fault: WeightFault) -> np.ndarray:
     name = f"{fault.layer}.weight"
-    old = model.state_dict()[name][fault.index].clone()
-    model.state_dict()[name][fault.index] = faulty_weight(model.state_dict()[name], fault)
+    old = float(model.state_dict()[name][fault.index])
+    model.state_dict()[name][fault.index] = _flipped(old, fault.bit)
     scores = model(x)
     top = torch.topk(scores, k=1)
+    int(torch.ne(top.indices, torch.topk(clean, k=1).indices).sum())
     predicted = [int(index) for index in top.indices]
     float(torch.sum(y.eq(torch.tensor(predicted))) / len(y))
+    tuple(zip(predicted, scores, strict=True))
     model.state_dict()[name][fault.index] = old
     return scores.detach().cpu().numpy()
+
+
+def _flipped(value: float, bit: int) -> float:
+    word = struct.unpack("!I", struct.pack("!f", value))[0] ^ 1 << bit
+    return float(struct.unpack("!f", struct.pack("!I", word))[0])
 
 
 def exact(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:

@@ -46,10 +46,8 @@ def setting(n_faults: int, n_images: int) -> tuple[nn.Module, Tensor, Tensor, li
         images = torch.randn(n_images, 3, 32, 32, generator=generator(0, "images"))
         return model, images, torch.zeros(n_images, dtype=torch.long), faults, "noise, weights untrained"
     zoo.load_weights(model, Path(folder, "weights", "ResNet20.th"))
-    about = zoo.NETWORKS[("ResNet20", "cifar10")]
     images, labels = data.test_images("cifar10", folder)
-    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (about.mean, about.std))
-    return model, (images[:n_images] - mean) / std, labels[:n_images], faults, "CIFAR-10 test images, trained weights"
+    return model, images[:n_images], labels[:n_images], faults, "CIFAR-10 test images, trained weights"
 
 
 def timed(way: str, setup: tuple, faults: list[WeightFault], clock: str) -> tuple[float, list[Counts]]:

@@ -23,12 +23,13 @@ from .injection import checked, faulty_weight, weight_of
 from .layer_faults import LayerFaults
 from .naive import evaluating, logits_of, naive_counts
 from .plan import Plan, Planner
+from .screen import Screening
 from .selftest import same_as_model
 from .tally import Tally
 from .verdicts import Counts
 from .weight_fault import WeightFault
 
-ARITHMETICS = ("exact",)
+ARITHMETICS = ("exact", "screened")
 REFERENCE_BATCH = 64
 MOST_BATCHES = 16  # of golden values held at once; more save nothing
 FAULTS_AT_ONCE = 4096  # counts are given out after so many
@@ -58,6 +59,7 @@ class Campaign:
         self.model, self.labels, self.fmt = model, labels, fmt
         self.images = images.to(next(model.parameters()).device)
         self.batch_size = batch_size or REFERENCE_BATCH
+        self.screening = Screening() if arithmetic == "screened" else None
         self.report: dict[str, Any] = {**surroundings(self.images), "arithmetic": arithmetic, "layers": {}}
         with evaluating(model), torch.no_grad():
             self.golden = logits_of(model, self.images, self.batch_size)
@@ -118,12 +120,15 @@ class Campaign:
     ) -> Iterator[tuple[int, Counts]]:
         tally = Tally(self.golden, self.labels, numbers)
         layers = [(plans[layer], faults_of) for layer, faults_of in self._by_layer(numbers, faults, values, tally)]
+        screening = (self.screening, tally.non_critical) if self.screening else None
         step = self.report["images_at_once"]
         for start in range(0, len(self.images), step):
             walk = GoldenWalk(layers[0][0].graph, self.images[start : start + step].split(self.batch_size))
             for plan, some in layers:
                 walk.advance(plan.first - 1)
-                plan.run(walk, some, partial(tally.add, first_image=start))
+                plan.run(walk, some, partial(tally.add, first_image=start), screening)
+        if self.screening:
+            self.report["screened"] = self.screening.report()
         yield from ((n, tally.counts(n)) for n in numbers)
 
     def _by_layer(

@@ -13,6 +13,7 @@ from .channel import channels, same_bits
 from .cut import Cut
 from .golden import GoldenWalk
 from .graph import Graph, Values
+from .screen import Screen
 from .survivors import Survivors
 
 
@@ -49,14 +50,26 @@ class LayerFaults:
 
 
 def by_channel(
-    graph: Graph, cut: Cut, faults: LayerFaults, walk: GoldenWalk, batches: list[int], width: int, survivors: Survivors
+    graph: Graph,
+    cut: Cut,
+    faults: LayerFaults,
+    walk: GoldenWalk,
+    batches: list[int],
+    width: int,
+    survivors: Survivors,
+    screen: Screen | None = None,
 ) -> None:
-    """Give `survivors` the images that each fault changes at the end of the chain, from the one channel it changes."""
+    """Give `survivors` the images that each fault changes at the end of the chain, from the one channel it changes.
+
+    screen: takes away those whose verdict is foreseen.
+    """
     for places, outs, kernels in faults.blocks(width):
         for b in batches:
             maps = channels(graph, cut, partial(walk.of, batch=b), outs, kernels)[:, : len(places)]
             golden = walk.of(cut.end, b).index_select(1, outs[: len(places)])
             changed = ~same_bits(maps.contiguous(), golden.contiguous()).flatten(2).all(2)
+            if screen is not None:
+                changed &= ~screen.judge(changed, maps, golden, places, outs[: len(places)], walk.starts[b])
             fault, image = changed.T.nonzero(as_tuple=True)
             if len(fault):
                 survivors.add(places[fault], image + walk.starts[b], outs[fault], maps[image, fault])

@@ -37,6 +37,11 @@ class Tally:
         found = outcomes(self.golden[images], logits, labels)
         self.totals.index_add_(0, places, found - self.usual[images])
 
+    def non_critical(self, places: Tensor, n: Tensor) -> None:
+        """So many images of each fault have other logits and the same prediction; places and n: (faults,)."""
+        self.totals[:, 0].index_add_(0, places, -n)
+        self.totals[:, 1].index_add_(0, places, n)
+
     def counts(self, number: int) -> Counts:
         """The counts of one fault, over all images."""
         return Counts(len(self.golden), *self.totals[self.place[number]].tolist())
