@@ -149,4 +149,3 @@ def _read_back(model: nn.Module, fault: WeightFault, word: Tensor) -> None:
         raise RuntimeError(f"{fault}: the weight is no parameter of the model but computed, so no fault stays in it")
     if not torch.equal(_cell(parameter, fault), word):
         raise RuntimeError(f"{fault}: the bits read back are not those written")
-

@@ -40,6 +40,4 @@ def shares(counts: Counts) -> dict[str, float]:
     """
     if not counts.n_injections:
         raise ValueError("no injections to take a share of")
-    return {
-        name: 100 * getattr(counts, name) / counts.n_injections for name in ("masked", "non_critical", "critical")
-    }
+    return {name: 100 * getattr(counts, name) / counts.n_injections for name in ("masked", "non_critical", "critical")}

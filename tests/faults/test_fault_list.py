@@ -74,7 +74,7 @@ def test_one_error_lists_every_bad_row_with_its_line() -> None:
         ("7,conv1,(3, 0, 2, 1),15", "line 9: 7 cells where the header has 4"),
         ('8,conv1,"3, 0, 2, 1",15', "line 10: TensorIndex is '3, 0, 2, 1', not like"),
         ('9,conv1,"(3, 0, 2, __import__)",15', "line 11: TensorIndex"),
-        ("x,conv1,\"(3, 0, 2, 1)\",14", "line 12: Injection is 'x'"),
+        ('x,conv1,"(3, 0, 2, 1)",14', "line 12: Injection is 'x'"),
         ('0,conv1,"(3, 0, 2, 1)",13', "line 13: Injection 0 again; it is on line 2 already"),
         ('13,conv1,"(3, 0, 2, 1)"', "line 14: 3 cells"),
         ('14,conv1,"(3, 0, 2, 1)",٣', "line 15: Bit is '٣'"),
