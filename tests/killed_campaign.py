@@ -25,7 +25,7 @@ from gridrun.provenance import circumstances
 from gridrun.tasks.campaign import ARGUMENTS, fault_counts
 from gridrun.tasks.stored_blocks import planned, row_of, totals
 
-N_FAULTS, N_IMAGES, BLOCK, CHUNK = 60, 120, 5, 30
+N_FAULTS, BLOCK, CHUNK = 60, 5, 30
 
 
 class Journal:
@@ -58,15 +58,15 @@ def told(journal: Journal) -> None:
 class Torture:
     """One campaign in a store."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: str, n_images: int) -> None:
+        self.folder, self.n_images = folder, n_images
         self.point = fault_points.network(Path(folder) / "network")
         self.faults = fault_points.faults(self.point, N_FAULTS)
         self.journal = Journal(folder)
 
     def grid(self, store: str, n_faults: int = N_FAULTS) -> list[dict[str, Any]]:
         place = f"{self.folder}/{store}"
-        return planned(self.point, self.faults[:n_faults], N_IMAGES, block=BLOCK, chunk=CHUNK, cache_dir=place)
+        return planned(self.point, self.faults[:n_faults], self.n_images, block=BLOCK, chunk=CHUNK, cache_dir=place)
 
     def compute(self, store: str, n_threads: int = 1, n_faults: int = N_FAULTS) -> None:
         options = {"n_threads": n_threads, "backend": "processes"} if n_threads > 1 else {}
@@ -112,7 +112,7 @@ def main(folder: str, n_kills: int) -> None:
 
     torch.set_num_threads(1)
     work.FLUSH_S = 0.0  # every block at once, so that kills find stored ones, and land in the writing
-    torture = Torture(folder)
+    torture = Torture(folder, n_images=min(20 * n_kills, 360))
     torture.compute("warm", n_faults=2)  # what is the same for all children is imported and read here
     told(torture.journal)
     circumstances(str(Path(__file__).parent))
