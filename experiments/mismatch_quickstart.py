@@ -98,6 +98,4 @@ def visualize():
 
     numbers, bold = table(noisy), ["max", "min", "max"]
     numbers.show(bold=bold)
-    texts = {"csv": numbers.csv(), "md": numbers.markdown(bold=bold), "tex": numbers.latex(bold=bold)}
-    for suffix, text in texts.items():
-        FIGURE.with_suffix(f".{suffix}").write_text(text)
+    numbers.save(FIGURE, bold=bold)

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy
 import pandas
@@ -172,6 +173,14 @@ def test_csv_and_frame_say_the_same_in_full() -> None:
     pandas.testing.assert_frame_equal(read, table.frame())
     tricky = Table([{"a": 'x, "y"\nz', "b": 1 / 3}], "a", "b").csv()
     assert list(csv.reader(io.StringIO(tricky)))[1] == ['x, "y"\nz', repr(1 / 3)]
+
+
+def test_saved_files_hold_what_the_methods_give(tmp_path: Path) -> None:
+    table = Table(measured(), ["net", METHOD, "level"], "acc", LABELS)
+    paths = table.save(tmp_path / "new" / "table.v1", decimals=1, bold="max")
+    style = {"decimals": 1, "bold": "max"}
+    assert [path.name for path in paths] == ["table.v1.csv", "table.v1.md", "table.v1.tex"]
+    assert [path.read_text() for path in paths] == [table.csv(), table.markdown(**style), table.latex(**style)]
 
 
 def test_samples_take_lists_and_arrays_apart() -> None:

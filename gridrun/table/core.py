@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UsageError, nearest
@@ -195,6 +196,16 @@ class Table:
         from .layout import sheets
 
         return latex.write(sheets(self, wide, decimals, spread, bold, compare), fit)
+
+    def save(self, stem: str | Path, *, decimals: int = 2, spread: bool = True, bold: Bold = None) -> list[Path]:
+        """Write `stem`.csv (numbers in full), `stem`.md and `stem`.tex, making the folder; returns the paths."""
+        style: dict[str, Any] = {"decimals": decimals, "spread": spread, "bold": bold}
+        texts = {"csv": self.csv(), "md": self.markdown(**style), "tex": self.latex(**style)}
+        paths = [Path(f"{stem}.{suffix}") for suffix in texts]
+        for path, written in zip(paths, texts.values()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(written)
+        return paths
 
 
 def _sources(independent: str | Source | Sequence[str | Source]) -> list[Source]:
