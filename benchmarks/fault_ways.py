@@ -17,13 +17,14 @@ import copy
 import struct
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gridrun.faults.campaign import Campaign
+from gridrun.faults.campaign import ARITHMETICS, Campaign
 from gridrun.faults.injection import faulty_weight, weight_of
 from gridrun.faults.naive import logits_of, naive_counts
 from gridrun.faults.verdicts import Counts, counts
@@ -82,14 +83,15 @@ def _flipped(value: float, bit: int) -> float:
     return float(struct.unpack("!f", struct.pack("!I", word))[0])
 
 
-def exact(model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
-    found = dict(Campaign(model, images, labels).counts(faults))
+def ours(arithmetic: str, model: nn.Module, images: Tensor, labels: Tensor, faults: list[WeightFault]) -> list[Counts]:
+    found = dict(Campaign(model, images, labels, arithmetic=arithmetic).counts(faults))
     return [found[number] for number in range(len(faults))]
 
 
-WAYS: dict[str, Way] = {
+PEERS: dict[str, Way] = {
     "naive loop": naive,
     "PyTorchFI's way": pytorchfi,
     "SFIadvancedmodels' way": sfi_advanced_models,
-    "gridrun, exact": exact,
 }
+OURS: dict[str, Way] = {f"gridrun, {arithmetic}": partial(ours, arithmetic) for arithmetic in ARITHMETICS}
+WAYS = PEERS | OURS

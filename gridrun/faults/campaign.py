@@ -82,7 +82,7 @@ class Campaign:
             yield from ((n, tally.counts(n)) for n in proven)
             rest = [n for n in todo if n not in tally.place]
             plans = {layer: self._plan(layer) for layer in dict.fromkeys(todo[n].layer for n in rest)}
-            yield from ((n, self._naive(todo[n])) for n in rest if plans[todo[n].layer] is None)
+            yield from self._naive({n: todo[n] for n in rest if plans[todo[n].layer] is None})
             cuts = {layer: plan for layer, plan in plans.items() if plan}
             fast = [n for n in rest if todo[n].layer in cuts]
             fast.sort(key=lambda n: (cuts[todo[n].layer].first, todo[n]))
@@ -130,8 +130,10 @@ class Campaign:
             for n, f in faults.items()
         }
 
-    def _naive(self, fault: WeightFault) -> Counts:
-        return next(naive_counts(self.model, self.images, [fault], self.batch_size, self.labels, self.fmt))
+    def _naive(self, faults: dict[int, WeightFault]) -> Iterator[tuple[int, Counts]]:
+        if faults:
+            found = naive_counts(self.model, self.images, faults.values(), self.batch_size, self.labels, self.fmt)
+            yield from zip(faults, found, strict=True)
 
     def _together(
         self, numbers: Sequence[int], faults: dict, values: dict[int, Tensor], plans: dict[str, Plan]
