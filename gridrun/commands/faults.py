@@ -6,12 +6,13 @@ import click
 
 from ._lazy import LazyGroup
 
-COMMANDS = ("sample", "campaign", "compare")
+COMMANDS = ("sample", "campaign", "estimate", "compare")
 
 EPILOG = """\b
 Examples:
   gridrun faults sample -n ResNet20 -d cifar10 -o list.csv
   gridrun faults campaign -n ResNet20 -d cifar10 --fault-list list.csv -o out.csv
+  gridrun faults estimate -n ResNet20 -d cifar10 --half-width=.002
   gridrun faults compare out.csv ResNet20_FL.csv
   gridrun faults COMMAND --help
 """
@@ -22,8 +23,8 @@ Examples:
     cls=LazyGroup,
     names=COMMANDS,
     family="faults",
-    short_help="Bit faults in weights: lists, campaigns.",
+    short_help="Bit faults in weights: lists, campaigns, rates.",
     epilog=EPILOG,
 )
 def command() -> None:
-    """Sample fault lists, inject them, and compare the results of fault campaigns."""
+    """Sample fault lists, inject them, estimate critical rates, and compare the results of campaigns."""
