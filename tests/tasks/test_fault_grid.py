@@ -14,12 +14,14 @@ from gridrun import Failed, UsageError
 from gridrun.architectures import digits_cnn
 from gridrun.faults.campaign import Campaign
 from gridrun.faults.cells import by_cell
+from gridrun.faults.fault_list import write
 from gridrun.faults.injection import is_no_op, layer_shapes, stored_as
 from gridrun.faults.naive import logits_of, naive_counts
-from gridrun.faults.verdicts import predictions
+from gridrun.faults.verdicts import Counts, predictions
+from gridrun.faults.weight_fault import WeightFault
 from gridrun.tasks import campaign as engine
 from gridrun.tasks import settings
-from gridrun.tasks.fault_grid import campaigns, joined, joined_by, parts
+from gridrun.tasks.fault_grid import campaigns, joined, joined_by, parts, published_results
 
 TINY = {"n_epochs": [3, 0], "channels": [3, 4], "hidden": [8], "beta_robustness": 0.0}
 IMAGES = 20
@@ -108,6 +110,8 @@ def test_stuck_at_faults_are_either_proven_or_the_flip(grid: list[dict]) -> None
     assert all(a != b for a, b in zip(stuck0.is_no_op, stuck1.is_no_op, strict=True))
     for a, b, c, proven in zip(flip.counts, stuck0.counts, stuck1.counts, stuck0.is_no_op, strict=True):
         assert (c if proven else b) == a and (b if proven else c).masked == IMAGES
+    proven = {kind: each.rates("all", "no_op")[""].rate for kind, each in kinds.items()}
+    assert proven["flip"] == 0 < proven["stuck0"] < 1 and proven["stuck0"] + proven["stuck1"] == pytest.approx(1)
     rate = {kind: each.rates("all")[""].rate for kind, each in kinds.items()}
     assert rate["flip"] == pytest.approx(rate["stuck0"] + rate["stuck1"]) and rate["flip"] > 0
 
@@ -127,6 +131,18 @@ def test_rows_of_the_list_and_parts_without_any(grid: list[dict]) -> None:
     campaign = joined(points)
     model = settings.trained(trained())
     assert campaign.faults == by_cell(layer_shapes(model), 1)[3:5] and len(points[1]["rows"]) == 0
+
+
+def test_published_results_are_those_of_the_same_faults(grid: list[dict], tmp_path: Path) -> None:
+    points = found(gridrun.configure(grid, {"data_dir": str(tmp_path)}))
+    ours = joined(points)
+    assert published_results(points[0], ours) is None
+    (tmp_path / "fault_lists").mkdir()
+    theirs = [Counts(100, 50, 49, 1), Counts(100, 0, 0, 100)]
+    elsewhere = WeightFault("dense.0", (0, 0), 29, "stuck0")
+    write(tmp_path / "fault_lists" / "digits_cnn_FL.csv", [ours.faults[7], elsewhere], theirs)
+    published = published_results(points[0], ours)
+    assert published is not None and (published.faults, published.counts) == ([ours.faults[7]], theirs[:1])
 
 
 def test_what_cannot_be_says_so(grid: list[dict]) -> None:
