@@ -43,7 +43,13 @@ only themselves. --rows counts from 0, without the last, over the rows of the li
 @click.option("-images", "--images", type=click.IntRange(1), help="So many of the test images, the first ones.")
 @click.option("-kind", "--kind", metavar="KIND", help="Of all faults: flip, stuck0, stuck1, zero or random.")
 @click.option("-format", "--format", "fmt", default="fp32", show_default=True, help="Or fp16, bf16, int8.")
-@click.option("-arithmetic", "--arithmetic", default="exact", show_default=True, help="Or fused, which is faster.")
+@click.option(
+    "-arithmetic",
+    "--arithmetic",
+    default="exact",
+    show_default=True,
+    help="Or, faster, screened (masked a lower bound, critical exact to first order) or fused.",
+)
 @click.option("-n_threads", "--n_threads", type=click.IntRange(1), default=1, metavar="N", help="Blocks side by side.")
 @click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Of the counts, as CSV.")
