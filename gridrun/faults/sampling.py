@@ -120,7 +120,7 @@ def per_layer(
     [635, 645]
     """
     strata = {layer: _Kinds({layer: shape}, bits, kinds) for layer, shape in shapes.items()}
-    return stratified(strata, {name: sample_size(len(all_), error, t, p) for name, all_ in strata.items()}, seed)
+    return _each_known(strata, seed, error, t, p)
 
 
 def per_bit(
@@ -134,7 +134,12 @@ def per_bit(
 ) -> list[WeightFault]:
     """So many faults of each bit, over all layers, that the bit's own proportion is known to within `error`."""
     strata = {f"bit {bit}": _Kinds(shapes, (bit,), kinds) for bit in bits}
-    return stratified(strata, {name: sample_size(len(all_), error, t, p) for name, all_ in strata.items()}, seed)
+    return _each_known(strata, seed, error, t, p)
+
+
+def _each_known(strata: Mapping[str, Sequence[WeightFault]], seed: int, *precision: float) -> list[WeightFault]:
+    """So many faults of each stratum that its own proportion is known to `precision`: error, t, p of sample_size."""
+    return stratified(strata, {name: sample_size(len(all_), *precision) for name, all_ in strata.items()}, seed)
 
 
 def stratified(strata: Mapping[str, Sequence[WeightFault]], n: Mapping[str, int], seed: int = 42) -> list[WeightFault]:
