@@ -4,9 +4,9 @@ Let there be N faults and M images, and let P_i be the share of the M images for
 rate is P = mean P_i. Draw n faults, and for each of them m images, both without replacement; p_i is the share seen.
 
 The mean of the p_i is unbiased, since E(p_i | fault i) = P_i. Its variance is that of the faults' own rates plus
-the mean of what the images add, V = V1(E2) + E1(V2) (Cochran, Sampling Techniques, 3rd ed. 1977, section 10.2):
+the mean of what the images add, V = V1(E2) + E1(V2) (Cochran, Sampling Techniques, 3rd ed. 1977, chapter 10):
 
-    V = (1 - n/N) S1^2 / n + (1 - m/M) S2^2 / (n m)                            (theorem 10.1)
+    V = (1 - n/N) S1^2 / n + (1 - m/M) S2^2 / (n m)
     S1^2 = sum_i (P_i - P)^2 / (N - 1)                  between faults
     S2^2 = mean_i M / (M - 1) P_i (1 - P_i)             within a fault, over images
 
@@ -14,9 +14,10 @@ The variance of the p_i that one sees, s1^2 = sum (p_i - p)^2 / (n - 1), holds b
 S1^2 + (1 - m/M) S2^2 / m. Were it put for S1^2, the first term would have (1 - n/N) (1 - m/M) S2^2 / (n m) of the
 second already, so what is missing is n/N of it, and this is unbiased, with s2^2 = mean m / (m - 1) p_i (1 - p_i):
 
-    v = (1 - n/N) s1^2 / n + (n/N) (1 - m/M) s2^2 / (n m)                      (theorem 10.2)
+    v = (1 - n/N) s1^2 / n + (n/N) (1 - m/M) s2^2 / (n m)
 
 Where n/N is small v is s1^2 / n, whatever m, and m may then differ from fault to fault (chapter 11).
+tests/faults/test_clusters.py finds both by enumerating every sample of a small population.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def best_images_per_fault(between: float, within: float, fault_cost: float, n_im
     """How many images to show each fault, so that a given cost tells most.
 
     m = sqrt(c1 / c2 * S2^2 / Su^2), Su^2 = S1^2 - S2^2 / M, where a fault costs c1 and each of its images c2 more
-    (Cochran, section 10.6); 1 at least, M at most. fault_cost: c1 / c2, a fault's own cost in images.
+    (Cochran, chapter 10); 1 at least, M at most. fault_cost: c1 / c2, a fault's own cost in images.
 
     >>> best_images_per_fault(0.195, 0.045, fault_cost=16, n_images=10_000)  # bit 30 of ResNet20
     2

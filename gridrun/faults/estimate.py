@@ -2,7 +2,7 @@
 
 Strata, a pilot in each, and then, look by look, the faults that bring most for their cost (Neyman's allocation)
 until the interval is narrow enough. The estimate is P = sum W_h p_h, W_h the stratum's share of all faults and p_h
-the mean of its faults' rates; its variance is sum W_h^2 v_h (Cochran, Sampling Techniques, 3rd ed., theorem 5.3),
+the mean of its faults' rates; its variance is sum W_h^2 v_h (Cochran, Sampling Techniques, 3rd ed., chapter 5),
 with v_h of two stages (`clusters`).
 
 Two dangers are met. A stratum whose sample showed nothing critical is not called certain: its variance has a floor
@@ -256,7 +256,7 @@ def allocation(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Faults of each stratum, those done included, and images of each fault to come, for a half-width wanted.
 
-    n_h = W_h S_h / sqrt(c_h) sum(W_h S_h sqrt(c_h)) / (V + sum W_h^2 S1_h^2 / N_h) (Cochran, section 5.5), V the
+    n_h = W_h S_h / sqrt(c_h) sum(W_h S_h sqrt(c_h)) / (V + sum W_h^2 S1_h^2 / N_h) (Cochran, chapter 5), V the
     variance wanted. S_h^2 is that of the rates that will be seen: between faults as in the sample (`components`), the
     floor at the size n_h itself (it shrinks as 1 / n, so this is solved by repetition), and within faults at the
     best number of images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -30,8 +31,14 @@ class Picked:
 
     def of(self, node: fx.Node, batch: int = 0) -> Any:
         """The value of one step."""
-        value = self.walk.of(node, 0)
-        return rows(self.walk.all(node), self.index) if node.op != "get_attr" and isinstance(value, Tensor) else value
+        value = golden_of(self.walk, node)
+        return value if node.op == "get_attr" or not isinstance(value, Tensor) else rows(value, self.index)
+
+
+def golden_of(walk: GoldenWalk, node: fx.Node) -> Any:
+    """The value of a step for all images of a walk; a constant, or a number, is the same for all of them."""
+    value = walk.of(node, 0)
+    return walk.all(node) if isinstance(value, Tensor) and node.op != "get_attr" else value
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class PairLayer:
         fault, image, pairs: of each pair the place of its fault in `faults`, rising, of its image in the walk, and the
         name under which it is told, all (pairs,).
         """
-        survivors = Survivors(self.graph, self.cut, walk.all, self.sizes, found)
+        survivors = Survivors(self.graph, self.cut, partial(golden_of, walk), self.sizes, found)
         way = self._by_channel if self.n_rows else self._by_layer
         way(walk, faults, fault, image, pairs, survivors)
         survivors.flush()

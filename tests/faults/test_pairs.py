@@ -109,6 +109,23 @@ def test_all_images_are_a_campaign() -> None:
     assert found == [whole[n] for n in range(25)]
 
 
+class Shifted(nn.Module):
+    """A constant that every image of a suffix is added to, and the end of a chain, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.shift, self.head = nn.Parameter(torch.zeros(1, 4, 1, 1)), nn.Linear(4, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head((self.two(self.one(images).relu()) + self.shift).relu().mean((2, 3)))
+
+
+def test_constants_of_a_network() -> None:
+    model = made(Shifted)
+    assert check(model, images(45), drawn(model, 30, ["flip"], [30]), 6, 16).sizes
+
+
 def test_the_report_says_how() -> None:
     model = made(Shared)
     judge = check(model, images(32), drawn(model, 20), 2, 16)
