@@ -13,7 +13,7 @@ of them nearly everything critical comes from bit 30.
     python make_figures.py -exp=fault_robust_training [-size=demo]      draws what they did
 
 The figure and its table go to figures/fault_robust_training.{png,pdf,csv,md,tex}. `-size=demo` is smaller: trainings
-as in the quickstart's demo, and 4 faults of a bit in each layer instead of 12, too few to tell the methods apart surely.
+as in the quickstart's demo, and 4 faults of a bit in each layer instead of 12, too few to tell methods apart surely.
 """
 
 from pathlib import Path
