@@ -53,7 +53,7 @@ def cut_at(graph: Graph, weight: nn.Parameter, probe: tuple[Values, Values]) -> 
     touched = tuple(n for n in graph.nodes if n in {*sources, *affected})
     if why:
         return Cut(sources, (), (), (), touched, why)
-    chain = _chain(graph, sources[0], set(affected))
+    chain = _chain(graph, sources[0], set(affected), probe[0])
     suffix = _with_sizes([n for n in affected if n not in chain], chain[-1], probe[0])
     known = {*suffix, chain[-1]}
     boundary = tuple(dict.fromkeys(n for step in suffix for n in step.all_input_nodes if n not in known))
@@ -68,21 +68,23 @@ def _why_not_alone(graph: Graph, sources: tuple[fx.Node, ...]) -> str:
     return "" if graph.kind(sources[0]) in ("Conv2d", "Linear") else f"{sources[0]} is no Conv2d or Linear module"
 
 
-def _chain(graph: Graph, source: fx.Node, affected: set[fx.Node]) -> list[fx.Node]:
+def _chain(graph: Graph, source: fx.Node, affected: set[fx.Node], values: Values) -> list[fx.Node]:
     chain = [source]
     while len(chain[-1].users) == 1:
         step = next(iter(chain[-1].users))
-        if graph.kind(step) not in CHANNELWISE and not _adds_golden(graph, step, chain[-1], affected):
+        if graph.kind(step) not in CHANNELWISE and not _adds_golden(graph, step, chain[-1], affected, values):
             break
         chain.append(step)
     return chain
 
 
-def _adds_golden(graph: Graph, step: fx.Node, before: fx.Node, affected: set[fx.Node]) -> bool:
-    """Whether `step` adds a golden map to the faulty one."""
+def _adds_golden(graph: Graph, step: fx.Node, before: fx.Node, affected: set[fx.Node], values: Values) -> bool:
+    """Whether `step` adds a golden map, of the same shape, to the faulty one."""
     others = [n for n in step.args if n is not before]
     plain = graph.kind(step) == "add" and not step.kwargs and len(step.args) == 2 and len(others) == 1
-    return plain and isinstance(others[0], fx.Node) and others[0] not in affected
+    if not plain or not isinstance(others[0], fx.Node) or others[0] in affected:
+        return False
+    return getattr(values[others[0]], "shape", None) == values[before].shape
 
 
 def _with_sizes(suffix: list[fx.Node], end: fx.Node, values: Values) -> list[fx.Node]:

@@ -40,8 +40,8 @@ class GoldenWalk:
         return values[node]
 
     def all(self, node: fx.Node) -> Tensor:
-        """A tensor of one step for all images of the chunk, kept in place of its parts."""
-        if len(self.batches) == 1:
+        """A tensor of one step for all images of the chunk, kept in place of its parts; a constant as it is."""
+        if len(self.batches) == 1 or node.op == "get_attr":
             return self.of(node, 0)
         if node not in self._joined:
             parts = [self.of(node, b) for b in range(len(self.batches))]

@@ -106,7 +106,21 @@ class ReadAgain(nn.Module):
         return self.head((x + y).mean((2, 3)))
 
 
-NETWORKS = (Skip, Branches, Shared, Functional, MixesImages, Untraceable, ReadAgain)
+class Constants(nn.Module):
+    """Parameters that are added to every image's map, in shapes that broadcast, behind each layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.shift, self.other = nn.Parameter(torch.zeros(4, 1, 1)), nn.Parameter(torch.zeros(1, 4, 1, 1))
+        self.head = nn.Linear(4, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (self.one(images) + self.shift).relu()
+        return self.head((self.two(x) + self.other + x).relu().mean((2, 3)))
+
+
+NETWORKS = (Skip, Branches, Shared, Functional, MixesImages, Untraceable, ReadAgain, Constants)
 
 
 def made(network: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
