@@ -95,7 +95,10 @@ def command(
     results = stored(grid)
     counts = totals(grid, results, faults)
     tell(counts, n_images, time.monotonic() - begin)
-    click.echo(f"{arithmetic} arithmetic: {ways(result['report'] for result in results)}")
+    reports = [result["report"] for result in results]
+    click.echo(f"{arithmetic} arithmetic: {ways(reports)}")
+    if arithmetic != "exact":
+        click.echo(screened(reports))
     if output is not None:
         write(output, faults, counts, [listed.numbers[n] for n in chosen])
         click.echo(f"counts in {output}")
@@ -186,6 +189,22 @@ def tell(counts: Sequence[Counts], n_images: int, seconds: float) -> None:
     click.echo("masked {:.2f} %, non-critical {:.2f} %, critical {:.2f} %".format(*shares))
     low, high = rate_interval([c.critical for c in counts], [c.n_injections for c in counts], 0.99)[:2]
     click.echo(f"critical rate {shares[2]:.2f} %, {100 * low:.2f} to {100 * high:.2f} % at 99 %, faults as clusters")
+
+
+def screened(reports: Iterable[dict[str, Any]]) -> str:
+    """How many injections were judged without a run, and whether the audit found that right.
+
+    >>> screened([{"screened": {"judged": 990, "audited": 4, "critical": 0}}, {}])
+    '990 injections judged to first order, 4 more run as an audit: none of these critical'
+    """
+    found = Counter[str]()
+    for report in reports:
+        found.update({key: report.get("screened", {}).get(key, 0) for key in ("judged", "audited", "critical")})
+    audit = "none of these critical"
+    if found["critical"]:
+        audit = f"{found['critical']} of these critical, so take --arithmetic=exact"
+    judged = f"{plural(found['judged'], 'injection')} judged to first order"
+    return f"{judged}, {found['audited']} more run as an audit: {audit}"
 
 
 def ways(reports: Iterable[dict[str, Any]]) -> str:

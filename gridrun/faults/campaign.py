@@ -65,7 +65,7 @@ class Campaign:
         self.model, self.labels, self.fmt = model, labels, fmt
         self.images = images.to(next(model.parameters()).device)
         self.batch_size = batch_size or REFERENCE_BATCH
-        self.screening = None if arithmetic == "exact" else Screening()
+        self.screening: Screening | None = None
         with evaluating(model), torch.no_grad():
             self.network, self.factors = self._network(arithmetic)
             self.report: dict[str, Any] = {**surroundings(self.images), "arithmetic": arithmetic, "layers": {}}
@@ -75,6 +75,9 @@ class Campaign:
     def counts(self, faults: Iterable[WeightFault]) -> Iterator[tuple[int, Counts]]:
         """(number of the fault in the list, its counts over all images), in any order."""
         todo = dict(enumerate(faults))
+        if self.report["arithmetic"] != "exact":
+            self.screening = Screening()  # which pairs are audited does not depend on lists before
+            self.report["screened"] = self.screening.report()
         with evaluating(self.model), torch.no_grad():
             values = self._values(todo)
             proven = [n for n, f in todo.items() if same_bits(values[n], weight_of(self.model, f.layer)[f.index])]

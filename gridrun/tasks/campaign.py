@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..faults.weight_fault import WeightFault
 
 BLOCK, CHUNK = 128, 1000  # faults and images of a point: some ten seconds for ResNet20
+BLOCKS = {"exact": BLOCK, "screened": 8 * BLOCK, "fused": 8 * BLOCK}  # faults; screening pays where a layer has many
 Point = dict[str, Any]
 FaultRow = tuple[str, tuple[int, ...], int, str, int]  # layer, index, bit, kind, mask
 
@@ -58,14 +59,17 @@ def blocks(
     n_images: int,
     fmt: str = "fp32",
     arithmetic: str = "exact",
-    block: int = BLOCK,
+    block: int | None = None,
     chunk: int = CHUNK,
 ) -> list[Point]:
     """The grid of a campaign, all blocks of the first chunk of images first; run `fault_counts` over it.
 
+    block: faults of a point, by default those of BLOCKS; chunk: its images.
+
     >>> [(len(p["faults"]), p["images"]) for p in blocks({}, [("fc", (0, 0), 30, "flip", 0)] * 3, 5, block=2, chunk=4)]
     [(2, (0, 4)), (1, (0, 4)), (2, (4, 5)), (1, (4, 5))]
     """
+    block = block or BLOCKS.get(arithmetic, BLOCK)
     rows = [tuple(fault) if isinstance(fault, tuple) else _row(fault) for fault in faults]
     common = {"network_point": network, "fmt": fmt, "arithmetic": arithmetic}
     return [

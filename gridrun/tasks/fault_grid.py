@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "images": None,  # so many of the test images; None is all
     "kind": "flip",
     "fmt": "fp32",
+    "arithmetic": "exact",  # or screened, fused: see faults.campaign
     "part": "0/1",  # which part of the list, of how many
 }
 NETWORK_KEYS = tuple(key for key in digits_cnn.defaults if key not in NOT_IN_KEY)
@@ -112,7 +113,7 @@ def part_of_campaign(point: Point) -> dict[str, Any]:
     shapes = layer_shapes(model)
     faults = in_part(fault_list(point, shapes), get(point, "part"))
     n_images = min(get(point, "images") or len(images), len(images))
-    grid = engine.blocks(network, faults, n_images, get(point, "fmt"))
+    grid = engine.blocks(network, faults, n_images, get(point, "fmt"), get(point, "arithmetic"))
     results = run(grid, engine.fault_counts)(*engine.ARGUMENTS)
     n_correct = {block["images"]: result["n_correct"] for block, result in zip(grid, results)}
     once = [(block["faults"], result["is_no_op"]) for block, result in zip(grid, results) if block["images"][0] == 0]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .. import explain, open_store
-from .campaign import ARGUMENTS, BLOCK, CHUNK, FaultRow, Point, fault_counts
+from .campaign import ARGUMENTS, BLOCK, BLOCKS, CHUNK, FaultRow, Point, fault_counts
 
 if TYPE_CHECKING:
     from ..faults.verdicts import Counts
@@ -27,7 +27,7 @@ def planned(
     n_images: int,
     fmt: str = "fp32",
     arithmetic: str = "exact",
-    block: int = BLOCK,
+    block: int | None = None,
     chunk: int = CHUNK,
     cache_dir: Any = None,
 ) -> list[Point]:
@@ -36,6 +36,7 @@ def planned(
     Run `fault_counts` over it, and add up by `totals`. A stored block may have faults beside those asked for.
     """
     common = {"network_point": network, "fmt": fmt, "arithmetic": arithmetic}
+    block = block or BLOCKS.get(arithmetic, BLOCK)
     counted: dict[FaultRow, list[Interval]] = {row_of(fault): [] for fault in faults}
     grid = []
     for point in _stored(common, counted, n_images, cache_dir):

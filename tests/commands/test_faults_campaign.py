@@ -83,6 +83,19 @@ def test_the_file_is_the_naive_loops_in_the_published_format_to_the_byte(typed: 
     assert Path("out.csv").read_bytes() == first
 
 
+@pytest.mark.parametrize("arithmetic", ["screened", "fused"])
+def test_the_faster_arithmetics_say_what_they_judged(typed: Typed, arithmetic: str) -> None:
+    listed = [WeightFault("layer3.2.conv2", (n, 5, 1, 1), bit) for n in range(0, 60, 6) for bit in (10, 20, 30)]
+    Path("list.csv").write_text(to_text(listed))
+    assert typed("--fault-list", "list.csv", "-o", "exact.csv").status == 0
+    done = typed("--fault-list", "list.csv", "-o", "out.csv", "--arithmetic", arithmetic)
+    judged = int(done.out.split(" injections judged to first order")[0].rsplit("\n", 1)[-1].replace(",", ""))
+    assert done.status == 0 and judged > 100 and "none of these critical" in done.out
+    exact, found = read("exact.csv").counts, read("out.csv").counts
+    assert [c.critical for c in found] == [c.critical for c in exact] and sum(c.critical for c in exact) > 20
+    assert all(a.masked <= b.masked for a, b in zip(found, exact, strict=True))
+
+
 @pytest.mark.parametrize("kind", ["flip", "stuck0", "stuck1", "zero", "random"])
 def test_every_kind_by_the_naive_loop(typed: Typed, kind: str) -> None:
     Path("list.csv").write_text(to_text(some_faults()[-3:]))
