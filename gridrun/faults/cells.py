@@ -86,7 +86,7 @@ def rates(
 
     hits: how many of the `n` images of each fault had that outcome. by: "layer", "bits", "cell" (layer, bits) or "all"
     (one rate, its key ""). is_by_cell: the list is that of `by_cell`, so that a layer's rate is put together from its
-    cells, each by its share of the faults there are (Cochran, theorem 5.3). False: faults drawn at random, as the
+    cells, each by its share of the faults there are (Cochran, chapter 5). False: faults drawn at random, as the
     published ones, so that a rate is that of the faults found. A cell's own rate is the same in both, with a Wilson
     interval on its effective size. Only what has faults is in the answer.
 
