@@ -41,6 +41,20 @@ def placed(function: Function) -> Function:
     return weights(data_dir(function))
 
 
+def on_gpu(function: Function) -> Function:
+    """--use-cuda, as parameter `use_cuda`; see device_of."""
+    return click.option("-use-cuda", "--use-cuda", is_flag=True, help="On the GPU, without TF32.")(function)
+
+
+def device_of(use_cuda: bool) -> str:
+    """cpu or cuda. Raises UsageError where there is no GPU."""
+    import torch
+
+    if use_cuda and not torch.cuda.is_available():
+        raise UsageError("--use-cuda: no GPU that torch can use; leave it out for the CPU")
+    return "cuda" if use_cuda else "cpu"
+
+
 class Network(NamedTuple):
     """What was named: spelt as the zoo does, its entry there, and where its files are."""
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .. import __version__
-from ..errors import GridrunError, UsageError
+from ..errors import GridrunError
 from ._bar import Bar
-from ._network import Network, named, placed
+from ._network import Network, device_of, named, on_gpu, placed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 @click.command("accuracy", short_help="Classify the test images with a published network.", epilog=EPILOG)
 @named
 @click.option("-b", "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
-@click.option("-use-cuda", "--use-cuda", is_flag=True, help="On the GPU, without TF32.")
+@on_gpu
 @placed
 @click.option("-download", "--download", "is_asked_to_fetch", is_flag=True, help="Fetch the data set if it is absent.")
 def command(
@@ -60,15 +60,16 @@ def command(
 ) -> None:
     """Accuracy of a published network on all test images of its data set, top-1, with a 99 % Wilson interval."""
     from ..nn import zoo
-    from ..tasks.settings import mendable
+    from ..tasks.settings import mendable, without_tf32
 
+    device = device_of(use_cuda)
     network = Network.find(name, dataset, weights, data_dir)
     with mendable():
         model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
-    device = device_of(use_cuda)
     images, labels = images_of(network.dataset, data_dir, is_asked_to_fetch)
     begin = time.monotonic()
-    logits = infer(model.to(device), images, batch_size, device, network.name)
+    with without_tf32():
+        logits = infer(model.to(device), images, batch_size, device, network.name)
     seconds = time.monotonic() - begin
     outcome = judged(logits, labels)
     how = {
@@ -88,15 +89,6 @@ def command(
     published = network.entry.published_accuracy
     click.echo(f"{network.name} on {network.dataset}: {in_words(outcome)}; published {published} %")
     click.echo(f"{len(images) / seconds:,.0f} images/s on {device}; outputs in {kept}")
-
-
-def device_of(use_cuda: bool) -> str:
-    import torch
-
-    if use_cuda and not torch.cuda.is_available():
-        raise UsageError("--use-cuda: no GPU that torch can use; leave it out for the CPU")
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    return "cuda" if use_cuda else "cpu"
 
 
 def images_of(dataset: str, data_dir: Path | None, is_asked_to_fetch: bool) -> tuple[Tensor, Tensor]:

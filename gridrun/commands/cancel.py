@@ -59,4 +59,3 @@ def command(ctx: click.Context, what: tuple[str, ...], everything: bool, pending
 def _why(targets: list[Target], only: str | None) -> str:
     tasks = f"no {only} task" if only else "nothing unfinished"
     return f"{tasks} of {', '.join(target.id for target in targets) or 'all that was submitted'}"
-

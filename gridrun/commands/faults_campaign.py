@@ -15,7 +15,7 @@ from ..errors import UsageError, nearest
 from ..progress import duration
 from ._bar import Bar
 from ._lists import FILE, check_folder, read
-from ._network import Network, named, placed
+from ._network import Network, device_of, named, on_gpu, placed
 from ._points import is_done, plural
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ only themselves. --rows counts from 0, without the last, over the rows of the li
 @click.command("campaign", short_help="Inject a list of faults.", epilog=EPILOG)
 @named
 @placed
+@on_gpu
 @click.option("-fault-list", "--fault-list", "list_file", required=True, type=FILE, help="CSV, as `sample` writes it.")
 @click.option("-rows", "--rows", metavar="FIRST:LAST", help="These rows of the list only.")
 @click.option("-images", "--images", type=click.IntRange(1), help="So many of the test images, the first ones.")
@@ -58,6 +59,7 @@ def command(
     dataset: str,
     weights: Path | None,
     data_dir: Path | None,
+    use_cuda: bool,
     list_file: Path,
     rows: str | None,
     images: int | None,
@@ -79,6 +81,7 @@ def command(
 
     check_folder(output)
     check_ways(kind, fmt, arithmetic)
+    device = device_of(use_cuda)
     network = Network.find(name, dataset, weights, data_dir)
     with mendable():
         model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
@@ -87,7 +90,7 @@ def command(
     chosen = rows_of(rows, len(listed.faults))
     faults = [listed.faults[n] if kind is None else replace(listed.faults[n], kind=kind) for n in chosen]
     n_images = min(images or n_there, n_there)
-    point = published_network(network.name, network.dataset, network.weights, network.data_dir)
+    point = published_network(network.name, network.dataset, network.weights, network.data_dir, device)
     grid = planned(point, faults, n_images, fmt, arithmetic)
     begin = time.monotonic()
     if not computed(grid, n_threads, mode, plural(len(faults), "fault"), len(faults) * n_images):

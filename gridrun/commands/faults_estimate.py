@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import UsageError
 from ..progress import duration
 from ._lists import check_folder
-from ._network import PATH, Network, named, placed
+from ._network import PATH, Network, device_of, named, on_gpu, placed
 from ._screen import FORMATS, show_rows
 from .faults_campaign import check_ways
 from .faults_sample import kinds_of
@@ -38,6 +38,7 @@ EVERY_S = 5.0  # between two lines of progress where there is no terminal
 @click.command("estimate", short_help="The critical rate to a wanted precision.", epilog=EPILOG)
 @named
 @placed
+@on_gpu
 @click.option("-half-width", "--half-width", type=float, default=0.002, show_default=True, help="Of the interval.")
 @click.option("-confidence", "--confidence", type=float, default=0.99, show_default=True, help="That it holds.")
 @click.option("-seed", "--seed", type=int, default=0, show_default=True, help="Of the draw.")
@@ -62,6 +63,7 @@ def command(
     dataset: str,
     weights: Path | None,
     data_dir: Path | None,
+    use_cuda: bool,
     half_width: float,
     confidence: float,
     seed: int,
@@ -83,6 +85,7 @@ def command(
     from ..tasks.settings import mendable
 
     check(half_width, confidence, fmt, output)
+    device = device_of(use_cuda)
     network = Network.find(name, dataset, weights, data_dir)
     with mendable():
         model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
@@ -90,7 +93,7 @@ def command(
     faults = rate.strata(rate.layers_like(layer_shapes(model), layers), kinds_of(kinds), fmt)
     n_images = min(images or n_there, n_there)
     plan = rate.plan_of(n_images, n_threads)
-    point = published_network(network.name, network.dataset, network.weights, network.data_dir)
+    point = published_network(network.name, network.dataset, network.weights, network.data_dir, device)
     measure, telling, looks = rate.Measure(point, fmt, n_threads), Telling(half_width), []
     begin = time.monotonic()
     try:

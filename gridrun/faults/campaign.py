@@ -62,8 +62,9 @@ class Campaign:
     ) -> None:
         if arithmetic not in ARITHMETICS:
             raise ValueError(f"no arithmetic {arithmetic!r}; there is {', '.join(ARITHMETICS)}")
-        self.model, self.labels, self.fmt = model, labels, fmt
+        self.model, self.fmt = model, fmt
         self.images = images.to(next(model.parameters()).device)
+        self.labels = None if labels is None else labels.to(self.images.device)
         self.batch_size = batch_size or REFERENCE_BATCH
         self.screening: Screening | None = None
         with evaluating(model), torch.no_grad():

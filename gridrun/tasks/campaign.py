@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 BLOCK, CHUNK = 128, 1000  # faults and images of a point: some ten seconds for ResNet20
 BLOCKS = {"exact": BLOCK, "screened": 8 * BLOCK, "fused": 8 * BLOCK}  # faults; screening pays where a layer has many
 Point = dict[str, Any]
+KEYS = ("network", "dataset", "weights_id", "torch_threads", "device")  # of a network, that decide its results
 FaultRow = tuple[str, tuple[int, ...], int, str, int]  # layer, index, bit, kind, mask
 
 
-def published_network(name: str, dataset: str, weights: str | Path, data_dir: str | Path | None = None) -> Point:
-    """A network of the zoo with weights from a file, as a point.
+def published_network(
+    name: str, dataset: str, weights: str | Path, data_dir: str | Path | None = None, device: str = "cpu"
+) -> Point:
+    """A network of the zoo with weights from a file, as a point; device: cpu or cuda.
 
     Raises MissingData if there is no such file.
     """
@@ -42,7 +45,8 @@ def published_network(name: str, dataset: str, weights: str | Path, data_dir: st
     except FileNotFoundError as error:
         raise MissingData(f"no weights of {name} at {weights}") from error
     files = {"weights_file": str(Path(weights).resolve()), "data_dir": data_dir and str(Path(data_dir).resolve())}
-    return {"network": name, "dataset": dataset, "weights_id": checksum, "torch_threads": 1, **files}
+    run_on = {"torch_threads": 1, "device": device}
+    return {"network": name, "dataset": dataset, "weights_id": checksum, **run_on, **files}
 
 
 def trained_network(model: Mapping[str, Any]) -> Point:
@@ -50,7 +54,8 @@ def trained_network(model: Mapping[str, Any]) -> Point:
     if "weights" not in model:
         raise MissingKey("this point has no weights: train it first, run(grid, 'train', store_key='*')('{*}')")
     named = {"network": get(model, "architecture"), "dataset": get(model, "dataset")}
-    return {**named, "weights_id": model["weights"].checksum, "torch_threads": 1, "model": dict(model)}
+    run_on = {"torch_threads": 1, "device": get(model, "device")}
+    return {**named, "weights_id": model["weights"].checksum, **run_on, "model": dict(model)}
 
 
 def blocks(
@@ -86,18 +91,7 @@ def _row(fault: WeightFault) -> FaultRow:
 ARGUMENTS = ("{network_point}", "{faults}", "{images}", "{fmt}", "{arithmetic}")
 
 
-@cachable(
-    dependencies=[
-        "network:network",
-        "network:dataset",
-        "network:weights_id",
-        "network:torch_threads",
-        "faults",
-        "images",
-        "fmt",
-        "arithmetic",
-    ]
-)
+@cachable(dependencies=[*(f"network:{key}" for key in KEYS), "faults", "images", "fmt", "arithmetic"])
 def fault_counts(
     network: Mapping[str, Any],
     faults: Sequence[FaultRow],
@@ -113,16 +107,14 @@ def fault_counts(
     the golden run is that of the network so rounded.
     """
     import numpy as np
-    import torch
 
     from ..faults.injection import is_no_op
     from ..faults.verdicts import Counts, predictions
     from ..faults.weight_fault import WeightFault
+    from . import settings
 
     listed = [WeightFault(*fault) for fault in faults]
-    before = torch.get_num_threads()
-    torch.set_num_threads(network["torch_threads"])
-    try:
+    with settings.reproducible(network), settings.without_tf32():
         campaign = _campaign(NetworkKey(network), images, fmt, arithmetic)
         counts = np.zeros((len(faults), len(Counts._fields)), dtype=np.int64)
         for number, found in campaign.counts(listed):
@@ -134,8 +126,6 @@ def fault_counts(
             "n_correct": int((predictions(campaign.golden) == campaign.labels).sum()),
             "report": json.loads(json.dumps(campaign.report, default=str)),
         }
-    finally:
-        torch.set_num_threads(before)
 
 
 class NetworkKey:
@@ -143,7 +133,7 @@ class NetworkKey:
 
     def __init__(self, point: Mapping[str, Any]) -> None:
         self.point = point
-        self.id = (point["network"], point["dataset"], point["weights_id"], point["torch_threads"])
+        self.id = tuple(point[key] for key in KEYS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NetworkKey) and self.id == other.id
@@ -178,7 +168,7 @@ def load(key: NetworkKey) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
         from ..nn import zoo
 
         model = zoo.network(point["network"], point["dataset"])
-        zoo.load_weights(model, point["weights_file"])
+        zoo.load_weights(model, point["weights_file"]).to(point["device"])
         return model, test_images(point["dataset"], point["data_dir"])
 
 

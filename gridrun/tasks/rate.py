@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import UsageError, cachable, run
 from ..errors import nearest
-from .campaign import FaultRow, NetworkKey, Point, load
+from .campaign import KEYS, FaultRow, NetworkKey, Point, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,10 +84,9 @@ def layers_like(shapes: Shapes, patterns: str | None) -> dict[str, tuple[int, ..
 
 
 ARGUMENTS = ("{network_point}", "{faults}", "{images}", "{fmt}")
-NETWORK = ["network:network", "network:dataset", "network:weights_id", "network:torch_threads"]
 
 
-@cachable(dependencies=[*NETWORK, "faults", "images", "fmt"])
+@cachable(dependencies=[*(f"network:{key}" for key in KEYS), "faults", "images", "fmt"])
 def pair_counts(
     network: Mapping[str, Any], faults: Sequence[FaultRow], images: Sequence[Sequence[int]], fmt: str = "fp32"
 ) -> dict[str, Any]:
@@ -96,18 +95,14 @@ def pair_counts(
     {"counts": int64 array (faults, 7), the columns those of faults.verdicts.Counts; "report": see faults.pairs}.
     """
     import numpy as np
-    import torch
 
     from ..faults.weight_fault import WeightFault
+    from . import settings
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(network["torch_threads"])
-    try:
+    with settings.reproducible(network), settings.without_tf32():
         judge = _judge(NetworkKey(network), fmt)
         counts = judge.counts([WeightFault(*fault) for fault in faults], np.array(images))
         return {"counts": np.array(counts), "report": json.loads(json.dumps(judge.report, default=str))}
-    finally:
-        torch.set_num_threads(before)
 
 
 @functools.lru_cache(maxsize=1)

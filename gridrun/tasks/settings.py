@@ -139,3 +139,19 @@ def reproducible(point: Point) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         cudnn.deterministic = deterministic
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """A GPU's products of float32 with all their bits, then as before."""
+    import torch
+
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed

@@ -11,14 +11,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .. import explain, open_store
-from .campaign import ARGUMENTS, BLOCK, BLOCKS, CHUNK, FaultRow, Point, fault_counts
+from .campaign import ARGUMENTS, BLOCK, BLOCKS, CHUNK, KEYS, FaultRow, Point, fault_counts
 
 if TYPE_CHECKING:
     from ..faults.verdicts import Counts
     from ..faults.weight_fault import WeightFault
 
 Interval = tuple[int, int]  # of images, the last one excluded
-KEYS = ("network", "dataset", "weights_id", "torch_threads")  # that decide a network's results
 
 
 def planned(

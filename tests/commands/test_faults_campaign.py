@@ -228,3 +228,21 @@ def test_a_campaign_is_kept_and_gone_on_with(study: TinyStudy) -> None:
 def test_rows_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--rows"):
         rows_of(text, 9)
+
+
+@pytest.mark.parametrize("command", ["campaign", "estimate"])
+def test_without_a_gpu_use_cuda_is_one_line(typed: Typed, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    Path("list.csv").write_text(f"{HEADER}\n{GOOD}\n")
+    words = ["--fault-list", "list.csv"] if command == "campaign" else []
+    monkeypatch.setattr(sys, "argv", ["gridrun", "faults", command, "-n", "ResNet20", *words, "--use-cuda"])
+    assert cli.status_of(cli.app, "gridrun", Path.cwd()) == 2
+
+
+def test_a_point_of_another_device_has_another_key(typed: Typed) -> None:
+    import gridrun
+
+    point = campaign.published_network("ResNet20", "cifar10", "data/weights/ResNet20.th", "data")
+    grid = [campaign.blocks({**point, "device": device}, some_faults()[:1], 2)[0] for device in ("cpu", "cuda")]
+    gridrun.run(grid[:1], campaign.fault_counts)(*campaign.ARGUMENTS)
+    assert [s.state for s in gridrun.explain(grid, campaign.fault_counts)(*campaign.ARGUMENTS)] == ["cached", "missing"]
