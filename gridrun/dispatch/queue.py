@@ -24,9 +24,14 @@ def n_failures(store: Store, key: bytes) -> int:
 
 def is_stored(store: Store, row: PointRow) -> bool:
     """Whether the store has the result that a point was sent for."""
-    if row.key not in store.index:
+    return has_result(store, row.key, row.id)
+
+
+def has_result(store: Store, key: bytes, session: str) -> bool:
+    """Whether the store has this very result of a key."""
+    if key not in store.index:
         return False
-    return any(r.kind == RESULT and session_of(frame, r) == row.id for frame, r in store.rows(row.key))
+    return any(row.kind == RESULT and session_of(frame, row) == session for frame, row in store.rows(key))
 
 
 def _left_behind(submission: Submission, store: Store) -> set[int]:

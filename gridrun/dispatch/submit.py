@@ -31,7 +31,7 @@ from ..store import Store, open_store
 from . import chunks
 from .base import Array, Backend, SchedulerDown, SubmissionFailed
 from .profile import Profile
-from .queue import file_number, n_failures, queued
+from .queue import file_number, has_result, n_failures, queued
 from .schedulers import backend_of
 from .settings import Settings, merged
 from .submission import FORMAT, Sent, Submission, jobs_folder, locked, pickled_functions, write_points
@@ -316,8 +316,9 @@ def python_path(code: str, root: str, path: str) -> str:
 def send(plan: Draft) -> Submission | None:
     """Write what a draft says and submit it; None if nothing is left to send.
 
-    Points that another process sent meanwhile are left out. Raises SubmissionFailed if the scheduler refuses the
-    first array, SchedulerDown if it cannot be asked: then the submission is there, and resume goes on with it.
+    Points that another process sent, or finished, meanwhile are left out. Raises SubmissionFailed if the scheduler
+    refuses the first array, SchedulerDown if it cannot be asked: then the submission is there, and resume goes on with
+    it.
     """
     folder = jobs_folder(plan.store.path)
     plan.store.check_writable()
@@ -333,15 +334,19 @@ def send(plan: Draft) -> Submission | None:
 
 
 def _without_queued(plan: Draft) -> Draft:
-    """The draft without points that were sent since it was made."""
-    others = queued(plan.store)
-    left = [point for point in plan.points if point.job.mark not in others]
+    """The draft without points that were sent, or finished, since it was made."""
+    plan.store.refresh()
+    others, left, n_done = queued(plan.store), [], plan.n_done
     for point in plan.points:
         if token := others.get(point.job.mark):
             plan.queued[token] = plan.queued.get(token, 0) + 1
+        elif has_result(plan.store, point.job.key, point.job.session):
+            n_done += 1
+        else:
+            left.append(point)
     if len(left) == len(plan.points) and not plan.folder.exists():
         return plan
-    return with_tasks(replace(plan, points=left, salt=plan.salt + time.time_ns()))
+    return with_tasks(replace(plan, points=left, n_done=n_done, salt=plan.salt + time.time_ns()))
 
 
 def _write(plan: Draft) -> Submission:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import sent_points as points
-from sending import sent
+from sending import ROOT, profile, sent
 
-from gridrun import GridrunWarning, MissingKey, UsageError
+from gridrun import GridrunWarning, MissingKey, UsageError, run
 from gridrun.dispatch.history import replayed
 from gridrun.dispatch.inprocess import InProcess
 from gridrun.dispatch.queue import queued
 from gridrun.dispatch.submission import Submission, find_submission, submissions
+from gridrun.dispatch.submit import draft, send
 from gridrun.errors import StoreError
 from gridrun.store import open_store
 
@@ -88,6 +89,17 @@ def test_a_submission_that_came_with_a_copied_store_is_somebody_elses(sessions: 
     assert len(queued(open_store(link))) == 1
     sessions.rename(moved)
     assert len(queued(open_store(moved))) == 1
+
+
+def test_what_another_process_finished_since_the_draft_is_not_sent() -> None:
+    backend = InProcess()
+    plan = draft(GRID[:10], points.square, profile=profile(), root=ROOT, backend=backend)("{x}")
+    run(GRID[:4], points.square)("{x}")
+    submission = send(plan)
+    assert submission is not None and len(submission.rows) == 6
+    again = draft(GRID[10:12], points.square, profile=profile(), root=ROOT, backend=backend)("{x}")
+    run(GRID[10:12], points.square)("{x}")
+    assert send(again) is None
 
 
 def test_a_point_that_cannot_travel_is_named() -> None:
