@@ -53,19 +53,15 @@ class LSNN(nn.Module):
         self.register_buffer("off_diagonal", 1 - torch.eye(n_hidden), persistent=False)
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
 
-    def forward(
-        self, inputs: Tensor, masks: Sequence[Tensor] | None = None, with_rates: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits, and with `with_rates` the rates too; neurons that `masks` (from `dropout_masks`) drop never fire."""
-        alive = None if masks is None else masks[0]
-        rates = mean_spikes(self.current(inputs), self.recurrent(), self.neurons, alive)
-        logits = rates @ self.W_out + self.b_out
-        return (logits, rates) if with_rates else logits
+    def forward(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Logits; neurons that `masks` (from `dropout_masks`) drop never fire."""
+        return self.forward_with_rates(inputs, masks)[0]
 
     def forward_with_rates(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Logits, and the rate of each neuron in spikes per ms, (batch, n_hidden)."""
-        logits, rates = self(inputs, masks, with_rates=True)
-        return logits, rates
+        alive = None if masks is None else masks[0]
+        rates = mean_spikes(self.current(inputs), self.recurrent(), self.neurons, alive)
+        return rates @ self.W_out + self.b_out, rates
 
     def current(self, inputs: Tensor) -> Tensor:
         """What drives the neurons, at all times at once: (time, batch, n_hidden)."""
