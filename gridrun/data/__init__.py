@@ -1,6 +1,6 @@
 """Data sets by name. `KNOWN` says their shapes without loading anything; `load` reads one.
 
->>> KNOWN["fashion_mnist"].image_shape
+>>> KNOWN["fashion_mnist"].sample_shape
 (1, 28, 28)
 """
 
@@ -20,12 +20,31 @@ if TYPE_CHECKING:
 class About:
     """What a data set looks like; `load(data_dir, validation_fraction)` of the file `module` reads it, and
     `test_images(data_dir)` its test images alone.
+
+    A sample is an image (channels, rows, columns) or a sequence (time, channels).
+
+    >>> KNOWN["synthetic_ecg"].image_shape
+    Traceback (most recent call last):
+    ValueError: synthetic_ecg: sequences (time, channels) = (100, 2), not images
     """
 
     module: str
-    image_shape: tuple[int, int, int]
+    sample_shape: tuple[int, ...]
     n_classes: int
     source: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of an image; ValueError for sequences."""
+        if not self.is_images:
+            raise ValueError(f"{self.module}: sequences (time, channels) = {self.sample_shape}, not images")
+        channels, rows, columns = self.sample_shape
+        return channels, rows, columns
+
+    @property
+    def is_images(self) -> bool:
+        """Whether samples are images, not sequences."""
+        return len(self.sample_shape) == 3
 
 
 KNOWN = {
@@ -37,6 +56,8 @@ KNOWN = {
     "cifar10": About("cifar10", (3, 32, 32), 10, "Krizhevsky 2009, from its pickles for Python"),
     "cifar100": About("cifar100", (3, 32, 32), 100, "Krizhevsky 2009, from its pickles for Python"),
     "gtsrb": About("gtsrb", (3, 50, 50), 43, "Stallkamp and others 2011, from its photographs"),
+    "synthetic_ecg": About("synthetic_ecg", (100, 2), 4, "synthetic heartbeats on two leads, offline"),
+    "tones": About("tones", (98, 40), 8, "synthetic spoken tones as MFCC, offline"),
 }
 
 
@@ -48,17 +69,19 @@ def about(name: str) -> About:
 
 
 def load(name: str, data_dir: str | Path | None = None, validation_fraction: float = 0.0) -> Splits:
-    """Training, validation and test images of a data set, standardised, as tensors.
+    """Training, validation and test samples of a data set, standardised, as tensors.
 
     `data_dir` (or the environment variable GRIDRUN_DATA, or ./data) is where files that must be fetched are
-    looked for, in torchvision's layout. `validation_fraction` of the training images, 0 to below 1, is set
+    looked for, in torchvision's layout. `validation_fraction` of the training samples, 0 to below 1, is set
     aside for validation.
     """
     return _module(name).load(data_dir, validation_fraction)
 
 
 def test_images(name: str, data_dir: str | Path | None = None) -> Images:
-    """Test images, standardised, and labels of a data set; its training files need not be there."""
+    """Test images (or sequences), standardised, and labels of a data set; the training files of images need not be
+    there.
+    """
     return _module(name).test_images(data_dir)
 
 

@@ -1,4 +1,4 @@
-"""Training, validation and test images, as every data set here returns them."""
+"""Training, validation and test samples, as every data set here returns them: images, or sequences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Images = tuple[Tensor, Tensor]  # images (n, channels, height, width) float32, labels (n,) int64
+# images (n, channels, height, width) or sequences (n, time, channels), float32; labels (n,) int64
+Images = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
