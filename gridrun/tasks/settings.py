@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import GridrunError, MissingKey, UsageError, get
 from ..data import about
+from . import methods
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +38,6 @@ METHOD_KEYS = (
     "warmup",
 )
 NO_EFFECT = {  # keys that other architectures or later versions use: (the value that changes nothing, why)
-    "awp": (False, "adversarial weight perturbation is not built yet"),
     "n_hidden": (256, "a CNN's dense layers are set by hidden"),
     "reg": (0.001, "a CNN has no firing rates"),
 }
@@ -80,14 +80,18 @@ def network(point: Point) -> nn.Module:
 
 def method(point: Point) -> Method:
     """The training method of a point. Raises UsageError for a key that is set and would have no effect."""
+    from ..architectures import ARCHITECTURES
     from ..training.adversarial import ParameterAttack
     from ..training.objective import Method
 
     for key, (neutral, why) in NO_EFFECT.items():
         if (value := get(point, key, neutral)) != neutral:
             raise UsageError(f"{key}={value!r} would have no effect: {why}; leave it at {neutral!r}")
+    methods.refuse_unused(point, ARCHITECTURES[get(point, "architecture")].defaults)
     with mendable():
-        return Method(attack=ParameterAttack(**select(point, *ATTACK_KEYS)), **select(point, *METHOD_KEYS))
+        attack = ParameterAttack(**select(point, *ATTACK_KEYS))
+        moved = methods.displacement(point, attack)
+        return Method(attack=attack, displacement=moved, **select(point, *METHOD_KEYS))
 
 
 def schedule(point: Point) -> Schedule:
@@ -95,7 +99,9 @@ def schedule(point: Point) -> Schedule:
     from ..training.loop import Schedule
 
     with mendable():
-        return Schedule(**select(point, "n_epochs", "learning_rate", "batch_size", "optimizer"))
+        settings = methods.optimizer_settings(point)
+        chosen = select(point, "n_epochs", "learning_rate", "batch_size", "optimizer")
+        return Schedule(**chosen, optimizer_settings=settings)
 
 
 def splits(point: Point) -> Splits:

@@ -88,7 +88,7 @@ def _through_the_epochs(
     from . import settings
 
     schedule, method, seed = settings.schedule(model), settings.method(model), get(model, "seed")
-    state, metrics = start(network, schedule.optimizer), dict[str, float]()
+    state, metrics = start(network, schedule.optimizer, schedule.optimizer_settings), dict[str, float]()
     if checkpoint is not None:
         state = checkpoint.resumed(state)
     progress = Progress(len(schedule.rates()))

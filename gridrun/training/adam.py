@@ -8,12 +8,12 @@ every worker.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .adversarial import Theta
+from .adversarial import GradientList, Theta
 
 
 @dataclass
@@ -32,6 +32,19 @@ class Adam:
         mean, square = ({k: torch.zeros_like(v.detach()) for k, v in theta.items()} for _ in range(2))
         return cls(mean, square)
 
+    @property
+    def memory(self) -> dict[str, Theta]:
+        return {"mean": self.mean, "square": self.square}
+
+    def resumed(self, memory: Mapping[str, Theta], n_updates: int) -> Adam:
+        return replace(self, mean=memory["mean"], square=memory["square"], n_updates=n_updates)
+
+    def step(
+        self, theta: Mapping[str, Tensor], gradient: GradientList, learning_rate: float, generator: torch.Generator
+    ) -> None:
+        """Change `theta` in place by one step along the gradient there; nothing is drawn."""
+        self.update(theta, gradient(theta), learning_rate)
+
     @torch.no_grad()
     def update(self, theta: Mapping[str, Tensor], gradients: Sequence[Tensor], learning_rate: float) -> None:
         """Change `theta` in place by one step along `gradients` (in the order of its keys).
@@ -49,6 +62,3 @@ class Adam:
             self.square[name].mul_(b2).addcmul_(g, g, value=1 - b2)
             denominator = self.square[name].sqrt().div_(unbias2**0.5).add_(self.eps)
             tensor.addcdiv_(self.mean[name], denominator, value=-learning_rate / unbias1)
-
-
-OPTIMIZERS = {"adam": Adam}

@@ -31,6 +31,7 @@ from .losses import boundary_loss
 Theta = dict[str, Tensor]
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
 Gradient = Callable[[Theta], Theta]
+GradientList = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]  # gradients in the order of the keys
 
 
 @dataclass(frozen=True)

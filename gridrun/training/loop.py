@@ -7,16 +7,17 @@ as one never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .adam import OPTIMIZERS
 from .evaluation import accuracy, logits_at
 from .objective import Method, objective
+from .optimizers import check_optimizer
 from .seeding import generator
 from .state import State, start
 
@@ -35,12 +36,12 @@ class Schedule:
     learning_rate: Sequence[float]
     batch_size: int = 100
     optimizer: str = "adam"
+    optimizer_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.n_epochs) != len(self.learning_rate):
             raise ValueError(f"n_epochs {list(self.n_epochs)}, learning_rate {list(self.learning_rate)}: want as many")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"no optimizer {self.optimizer!r}; there are {', '.join(OPTIMIZERS)}")
+        check_optimizer(self.optimizer)
 
     def rates(self) -> list[float]:
         """The learning rate of each epoch."""
@@ -64,7 +65,7 @@ def fit(
     validation_accuracy where there are validation images. `every_step` yields after each training step too,
     with no metrics; after the last step of an epoch that is before the epoch is judged.
     """
-    state = state if state is not None else start(model, schedule.optimizer)
+    state = state if state is not None else start(model, schedule.optimizer, schedule.optimizer_settings)
     for epoch, rate in list(enumerate(schedule.rates()))[state.epoch :]:
         for _ in _steps(model, train, method.at_epoch(epoch), schedule.batch_size, rate, seed, state):
             if every_step:
@@ -94,13 +95,27 @@ def _steps(
     images, labels = train
     for index in islice(batches(len(images), batch_size, seed, state.epoch), len(state.losses), None):
         x, y = images[index], labels[index]
-        loss, logits = objective(model, state.theta, x, y, method, generator(seed, "step", state.step))
-        gradients = torch.autograd.grad(loss, list(state.theta.values()))
-        state.optimizer.update(state.theta, gradients, rate)
-        state.step += 1
-        state.losses.append(loss.detach())
-        state.accuracies.append(accuracy(logits, y))
+        _step(model, x, y, method, rate, generator(seed, "step", state.step), state)
         yield
+
+
+def _step(
+    model: nn.Module, x: Tensor, y: Tensor, method: Method, rate: float, stream: torch.Generator, state: State
+) -> None:
+    """One step of the optimiser, which may ask for several gradients; the first one's loss is the step's."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def gradient(theta: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        with torch.enable_grad():
+            loss, logits = objective(model, theta, x, y, method, stream)
+            seen.append((loss.detach(), logits.detach()))
+            return torch.autograd.grad(loss, list(theta.values()))
+
+    state.optimizer.step(state.theta, gradient, rate, stream)
+    loss, logits = seen[0]
+    state.step += 1
+    state.losses.append(loss)
+    state.accuracies.append(accuracy(logits, y))
 
 
 def _end_epoch(state: State) -> dict[str, float]:

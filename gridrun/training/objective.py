@@ -1,4 +1,7 @@
-"""What a training step minimises: L_nat(theta) + beta L_rob(theta, theta*), noise and dropout at will."""
+"""What a training step minimises: L_nat(theta) + beta L_rob(theta, theta*), noise and dropout at will.
+
+L_nat is taken at theta, at parameters with forward noise, or where AWP, AMP or SAM move them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
 
 from .adversarial import ParameterAttack, boundary_gradient, find_perturbation
+from .batch import Batch
+from .displacement import Displacement
 from .losses import boundary_loss
 from .noise import noisy
 
@@ -21,8 +24,10 @@ class Method:
 
     `beta_robustness` weighs the robustness loss under `attack`; `noisy_forward_std` is the relative size of
     the forward noise (in L_nat alone, as in the original); `dropout_prob` with one of `nn.cnn.DROPOUT_KINDS`;
-    the robustness term is switched on after `warmup` epochs; `treat_as_constant` takes theta* as independent
-    of theta: another update, and a worse one, kept to be compared with.
+    `treat_as_constant` takes theta* as independent of theta: another update, and a worse one, kept to be
+    compared with. `displacement` (AWP, AMP or SAM) moves the parameters at which L_nat is taken, and forward noise
+    comes on top; it takes the place of the robustness loss. The robustness term and the displacement are switched
+    on after `warmup` epochs. `reg` weighs the firing-rate term, for networks that have one.
     """
 
     beta_robustness: float = 0.0
@@ -32,10 +37,19 @@ class Method:
     dropout_prob: float = 0.0
     dropout_kind: str = "shared"
     warmup: int = 0
+    displacement: Displacement | None = None
+    reg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.displacement is not None and self.beta_robustness != 0:
+            raise ValueError(
+                f"beta_robustness={self.beta_robustness!r} beside {type(self.displacement).__name__}, "
+                "which takes the place of the robustness loss: set beta_robustness to 0"
+            )
 
     def at_epoch(self, epoch: int) -> Method:
         """This method as it stands in that epoch (from 0)."""
-        return replace(self, beta_robustness=0.0) if epoch < self.warmup else self
+        return replace(self, beta_robustness=0.0, displacement=None) if epoch < self.warmup else self
 
 
 def objective(
@@ -52,19 +66,25 @@ def objective(
     attack steps costs N + 2 standard steps (and one forward pass more with forward noise).
     """
     masks = model.dropout_masks(method.dropout_prob, len(images), generator, method.dropout_kind)
-
-    def forward(parameters: Mapping[str, Tensor]) -> Tensor:
-        return functional_call(model, dict(parameters), (images, masks))
-
-    is_noisy = method.noisy_forward_std != 0
-    logits = forward(noisy(theta, method.noisy_forward_std, generator) if is_noisy else theta)
-    natural = F.cross_entropy(logits, labels)
+    batch = Batch(model, images, labels, masks, method.reg)
+    natural, logits = _natural(batch, theta, method, generator)
     if method.beta_robustness == 0:
         return natural, logits
-    clean, attack = forward(theta) if is_noisy else logits, method.attack
-    found = find_perturbation(boundary_gradient(forward, clean, labels, attack), theta, attack, generator)
+    clean, attack = batch.logits(theta) if method.noisy_forward_std != 0 else logits, method.attack
+    found = find_perturbation(boundary_gradient(batch.logits, clean, labels, attack), theta, attack, generator)
     attacked = found.applied_to(theta)
     if method.treat_as_constant:
         attacked = {name: tensor.detach() for name, tensor in attacked.items()}
-    robust = boundary_loss(attack.boundary_loss)(clean, forward(attacked), labels)
+    robust = boundary_loss(attack.boundary_loss)(clean, batch.logits(attacked), labels)
     return natural + method.beta_robustness * robust, logits
+
+
+def _natural(
+    batch: Batch, theta: Mapping[str, Tensor], method: Method, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """L_nat and its logits, where the method takes them."""
+    if method.displacement is not None:
+        batch, theta = method.displacement.moved(batch, theta, generator)
+    if method.noisy_forward_std != 0:
+        theta = noisy(theta, method.noisy_forward_std, generator)
+    return batch.loss(theta)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .adam import OPTIMIZERS, Adam
 from .adversarial import Theta
 from .evaluation import parameters_of
+from .optimizers import Optimizer, optimizer
 
 CHECKPOINTS = ("final", "best")
 NUMBERS: dict[str, type] = {"epoch": int, "step": int, "n_updates": int, "best_accuracy": float}
@@ -29,7 +30,7 @@ class State:
     """
 
     theta: Theta
-    optimizer: Adam
+    optimizer: Optimizer
     epoch: int = 0
     step: int = 0
     losses: list[Tensor] = field(default_factory=list)
@@ -47,10 +48,13 @@ class State:
         return {name: tensor.detach().clone() for name, tensor in chosen.items()}
 
 
-def start(model: nn.Module, optimizer: str = "adam") -> State:
-    """The state before the first epoch, at the model's own parameters (which training then leaves alone)."""
+def start(model: nn.Module, name: str = "adam", settings: Mapping[str, Any] | None = None) -> State:
+    """The state before the first epoch, at the model's own parameters (which training then leaves alone).
+
+    `name` and `settings` are those of the optimiser (see `optimizers`).
+    """
     theta = {name: tensor.requires_grad_() for name, tensor in parameters_of(model).items()}
-    return State(theta, OPTIMIZERS[optimizer].at(theta))
+    return State(theta, optimizer(name, theta, settings or {}))
 
 
 def packed(state: State) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -63,15 +67,14 @@ def packed(state: State) -> tuple[dict[str, Tensor], dict[str, float]]:
     >>> numbers
     {'epoch': 0, 'step': 0, 'n_updates': 0, 'best_accuracy': -1.0}
     """
-    adam = state.optimizer
-    groups = {"theta": state.theta, "mean": adam.mean, "square": adam.square, "best": state.best_theta or {}}
+    groups = {"theta": state.theta, **state.optimizer.memory, "best": state.best_theta or {}}
     tensors = {f"{group}/{name}": tensor for group, theta in groups.items() for name, tensor in theta.items()}
     tensors["losses"] = torch.stack(state.losses) if state.losses else torch.empty(0)
     tensors["accuracies"] = torch.tensor(state.accuracies, dtype=torch.double)
     numbers = {
         "epoch": state.epoch,
         "step": state.step,
-        "n_updates": adam.n_updates,
+        "n_updates": state.optimizer.n_updates,
         "best_accuracy": state.best_accuracy,
     }
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, numbers
@@ -83,7 +86,7 @@ def restored(like: State, tensors: Mapping[str, Tensor], numbers: Mapping[str, f
     The tensors are copied. Raises ValueError, naming what is wrong, for what is not of such a state.
     """
     _check_numbers(numbers)
-    groups = ["theta", "mean", "square"] + ["best"] * any(name.startswith("best/") for name in tensors)
+    groups = ["theta", *like.optimizer.memory] + ["best"] * any(name.startswith("best/") for name in tensors)
     _check_tensors({f"{group}/{name}": v for group in groups for name, v in like.theta.items()}, tensors)
 
     def group(name: str) -> Theta:
@@ -92,7 +95,7 @@ def restored(like: State, tensors: Mapping[str, Tensor], numbers: Mapping[str, f
     device = next(iter(like.theta.values())).device
     return State(
         theta={name: tensor.requires_grad_() for name, tensor in group("theta").items()},
-        optimizer=type(like.optimizer)(group("mean"), group("square"), int(numbers["n_updates"])),
+        optimizer=like.optimizer.resumed({n: group(n) for n in like.optimizer.memory}, int(numbers["n_updates"])),
         epoch=int(numbers["epoch"]),
         step=int(numbers["step"]),
         losses=list(tensors["losses"].to(device, copy=True).unbind()),

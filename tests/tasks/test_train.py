@@ -148,10 +148,10 @@ def test_settings_may_be_templates() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"awp": True}, "awp=True would have no effect"),
+        ({"awp": True}, "boundary_loss='kl' has no place here: set boundary_loss=\"madry\""),
         ({"n_hidden": 128}, "set by hidden"),
         ({"boundary_loss": "madri"}, "no boundary loss 'madri'; there are kl"),
-        ({"optimizer": "sgd"}, "no optimizer 'sgd'; there are adam"),
+        ({"optimizer": "adamw"}, "no optimizer 'adamw'; there are adam, sgd"),
         ({"dataset": "digit"}, "no data set 'digit'; there are digits"),
         ({"n_epochs": [1]}, "n_epochs"),
         ({"checkpoint": "best", "validation_fraction": 0.0}, "validation_fraction above 0"),

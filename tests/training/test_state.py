@@ -12,12 +12,16 @@ from torch import Tensor
 from gridrun import data
 from gridrun.nn.cnn import CNN
 from gridrun.training.adversarial import ParameterAttack
+from gridrun.training.amp import AMP
+from gridrun.training.awp import AWP
 from gridrun.training.loop import Schedule, fit
 from gridrun.training.objective import Method
+from gridrun.training.sam import SAM
 from gridrun.training.seeding import generator
 from gridrun.training.state import State, packed, restored, start
 
 ATTACK = ParameterAttack(0.2, initial_std_constant=0.01, n_attack_steps=1)
+MADRY = ParameterAttack(0.2, n_attack_steps=1, boundary_loss="madry")
 METHODS = {
     "standard": Method(),
     "dropout": Method(dropout_prob=0.3),
@@ -25,8 +29,17 @@ METHODS = {
     "attack": Method(0.25, ATTACK),
     "both": Method(0.25, ATTACK, noisy_forward_std=0.3, dropout_prob=0.3),
     "warmup": Method(0.25, ATTACK, warmup=1),
+    "awp": Method(displacement=AWP(MADRY, eps_pga=0.1, nb_iter=1), dropout_prob=0.3, warmup=1),
+    "amp": Method(displacement=AMP(0.5), noisy_forward_std=0.3),
+    "asam": Method(displacement=SAM(0.5, adaptive=True)),
 }
-SCHEDULE = Schedule((1, 1, 1), (3e-2, 1e-3, 1e-4), batch_size=20)
+RATES = (3e-2, 1e-3, 1e-4)
+SCHEDULE = Schedule((1, 1, 1), RATES, batch_size=20)
+OPTIMIZERS = {
+    "sgd": Schedule((1, 1, 1), RATES, 20, "sgd"),
+    "abcd": Schedule((1, 1, 1), RATES, 20, "abcd", {"ascent_rate": 0.05}),
+    "esgd": Schedule((1, 1, 1), (0.5, 0.1, 0.1), 20, "esgd", {"n_inner": 3, "gamma_1": 0.1}),
+}
 N_IMAGES = 70  # three batches an epoch, and ten images left over
 
 Packed = tuple[dict[str, Tensor], dict[str, float]]
@@ -36,12 +49,18 @@ def network(channels: int = 2) -> CNN:
     return CNN((1, 8, 8), 10, (channels,), 3, 1, (8,), generator=generator(0, "init"))
 
 
-def training(method: Method, state: State | None = None, device: str = "cpu") -> list[tuple[dict, Packed]]:
+def begun(schedule: Schedule = SCHEDULE) -> State:
+    return start(network(), schedule.optimizer, schedule.optimizer_settings)
+
+
+def training(
+    method: Method, state: State | None = None, device: str = "cpu", schedule: Schedule = SCHEDULE
+) -> list[tuple[dict, Packed]]:
     """The metrics and the state at each step and each end of an epoch."""
     splits = data.load("digits", validation_fraction=0.2).to(device)
     images = splits.train[0][:N_IMAGES], splits.train[1][:N_IMAGES]
     model = network().to(device)
-    steps = fit(model, images, splits.validation, method, SCHEDULE, 3, state or start(model), every_step=True)
+    steps = fit(model, images, splits.validation, method, schedule, 3, state, every_step=True)
     return [(metrics, packed(state)) for _, metrics, state in steps]
 
 
@@ -55,13 +74,17 @@ def assert_same(found: Packed, want: Packed) -> None:
     assert [name for name in want[0] if not torch.equal(found[0][name], want[0][name])] == []
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_restored_at_every_step_all_that_follows_is_the_same(method: Method) -> None:
-    whole = training(method)
+@pytest.mark.parametrize(
+    ("method", "schedule"),
+    [(method, SCHEDULE) for method in METHODS.values()] + [(METHODS["both"], s) for s in OPTIMIZERS.values()],
+    ids=[*METHODS, *OPTIMIZERS],
+)
+def test_restored_at_every_step_all_that_follows_is_the_same(method: Method, schedule: Schedule) -> None:
+    whole = training(method, schedule=schedule)
     assert len(whole) == 3 * (3 + 1)
     assert "best/dense.0.weight" in whole[-1][1][0]
     for n, (_, kept) in enumerate(whole):
-        rest = training(method, restored(start(network()), *through_text(kept)))
+        rest = training(method, restored(begun(schedule), *through_text(kept)), schedule=schedule)
         assert [metrics for metrics, _ in rest] == [metrics for metrics, _ in whole[n + 1 :]]
         for (_, found), (_, want) in zip(rest, whole[n + 1 :], strict=True):
             assert_same(found, want)
@@ -74,6 +97,14 @@ def test_on_a_gpu_too() -> None:
         middle = restored(start(network().to("cuda")), *whole[5][1])
         assert middle.losses[0].is_cuda
         assert_same(training(METHODS["both"], middle, "cuda")[-1][1], whole[-1][1])
+
+
+def test_the_memory_of_each_optimiser_is_in_its_checkpoint() -> None:
+    kept = {name: packed(begun(schedule))[0] for name, schedule in OPTIMIZERS.items()}
+    groups = {name: {key.split("/")[0] for key in tensors if "/" in key} for name, tensors in kept.items()}
+    assert groups == {"sgd": {"theta"}, "abcd": {"theta", "mean", "square"}, "esgd": {"theta", "velocity"}}
+    with pytest.raises(ValueError, match="no tensor 'velocity/"):
+        restored(begun(OPTIMIZERS["esgd"]), *packed(begun()))
 
 
 @pytest.mark.parametrize("part", ["theta", "mean", "square", "losses", "accuracies"])
