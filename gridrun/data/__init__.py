@@ -68,14 +68,19 @@ def about(name: str) -> About:
     return KNOWN[name]
 
 
-def load(name: str, data_dir: str | Path | None = None, validation_fraction: float = 0.0) -> Splits:
+def load(
+    name: str, data_dir: str | Path | None = None, validation_fraction: float = 0.0, augmentation: int = 0
+) -> Splits:
     """Training, validation and test samples of a data set, standardised, as tensors.
 
     `data_dir` (or the environment variable GRIDRUN_DATA, or ./data) is where files that must be fetched are
     looked for, in torchvision's layout. `validation_fraction` of the training samples, 0 to below 1, is set
-    aside for validation.
+    aside for validation; after that, each training image comes `augmentation` times more, turned and mirrored (see
+    augmentation.py).
     """
-    return _module(name).load(data_dir, validation_fraction)
+    from .augmentation import augmented
+
+    return augmented(_module(name).load(data_dir, validation_fraction), augmentation)
 
 
 def test_images(name: str, data_dir: str | Path | None = None) -> Images:
