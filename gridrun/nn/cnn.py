@@ -12,7 +12,7 @@ Fashion-MNIST:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,18 +75,25 @@ class CNN(nn.Module):
     def dropout_masks(
         self, prob: float, batch_size: int, generator: torch.Generator, kind: str = "shared"
     ) -> list[Tensor] | None:
-        """Masks for one forward pass, one a dense layer; None for `prob` 0.
+        """Masks for one forward pass, one a dense layer; None for `prob` 0 (see `masks_of`)."""
+        return masks_of(self.dense, prob, batch_size, generator, kind)
 
-        kind "shared": one mask (1, features) for the whole batch, kept features not rescaled, as in the
-        original. kind "standard": one mask an image, kept features scaled by 1 / (1 - prob), as
-        torch.nn.Dropout does.
-        """
-        if prob == 0:
-            return None
-        if kind not in DROPOUT_KINDS or not 0 < prob < 1:
-            raise ValueError(f"dropout {prob!r} {kind!r}: want 0 <= prob < 1 and one of {DROPOUT_KINDS}")
-        rows, scale = (1, 1.0) if kind == "shared" else (batch_size, 1 / (1 - prob))
-        return [_mask(layer.weight, rows, prob, scale, generator) for layer in self.dense]
+
+def masks_of(
+    layers: Iterable[nn.Module], prob: float, batch_size: int, generator: torch.Generator, kind: str = "shared"
+) -> list[Tensor] | None:
+    """Dropout masks of the inputs of dense layers, one a layer; None for `prob` 0.
+
+    kind "shared": one mask (1, features) for the whole batch, kept features not rescaled, as in the
+    original. kind "standard": one mask an image, kept features scaled by 1 / (1 - prob), as
+    torch.nn.Dropout does.
+    """
+    if prob == 0:
+        return None
+    if kind not in DROPOUT_KINDS or not 0 < prob < 1:
+        raise ValueError(f"dropout {prob!r} {kind!r}: want 0 <= prob < 1 and one of {DROPOUT_KINDS}")
+    rows, scale = (1, 1.0) if kind == "shared" else (batch_size, 1 / (1 - prob))
+    return [_mask(layer.weight, rows, prob, scale, generator) for layer in layers]
 
 
 def _mask(weight: Tensor, rows: int, prob: float, scale: float, generator: torch.Generator) -> Tensor:
