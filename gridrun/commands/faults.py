@@ -6,12 +6,13 @@ import click
 
 from ._lazy import LazyGroup
 
-COMMANDS = ("sample", "campaign", "estimate", "compare")
+COMMANDS = ("sample", "campaign", "summary", "estimate", "compare")
 
 EPILOG = """\b
 Examples:
   gridrun faults sample -n ResNet20 -d cifar10 -o list.csv
   gridrun faults campaign -n ResNet20 -d cifar10 --fault-list list.csv -o out.csv
+  gridrun faults summary out.csv --by bit
   gridrun faults estimate -n ResNet20 -d cifar10 --half-width=.002
   gridrun faults compare out.csv ResNet20_FL.csv
   gridrun faults COMMAND --help
