@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .data import KNOWN
 from .errors import UsageError, nearest
 from .grid import Point
 from .tasks.train import trainer
@@ -66,6 +67,9 @@ COMMON: dict[str, Any] = {
     "data_dir": None,
 }
 
+IMAGES, SEQUENCES = (
+    ", ".join(name for name, data in KNOWN.items() if data.is_images is wanted) for wanted in (True, False)
+)
 HELP = {
     "seed": "Seed of the initial weights, of the order of the images and of all noise in training.",
     "batch_size": "Images in a training step.",
@@ -112,13 +116,25 @@ HELP = {
     "torch_threads": "Cores of one training; part of the key, since sums in another order change the last bits.",
     "device": "cpu or cuda; part of the key for the same reason.",
     "data_dir": "Folder of data sets (default: $GRIDRUN_DATA, then data); not part of the key.",
-    "dataset": "digits, fashion_mnist, mnist, cifar10, cifar100 or gtsrb; the network's input follows it.",
+    "dataset": f"Of images ({IMAGES}) or, for LSNNs, of sequences ({SEQUENCES}); the network's input follows it.",
     "n_epochs": "Epochs of each stretch of the training, a list.",
     "learning_rate": "Learning rate of each stretch, a list as long as n_epochs.",
     "channels": "Output channels of each convolution.",
     "kernel_size": "Rows and columns of the kernels.",
     "padding": "Zeros around the images: a number, or one entry a convolution, a number or [before, after].",
     "hidden": "Neurons of each dense layer before the last.",
+    "dt": "Time step of the spiking neurons, ms.",
+    "tau": "Time constant of their voltage, ms.",
+    "tau_adaptation": "Time constant of their threshold's adaptation, ms.",
+    "thr": "Threshold at rest.",
+    "beta": "By how much the adaptation raises the threshold.",
+    "refr": "Refractory time: a neuron that fired is silent for refr - 1 steps.",
+    "dampening_factor": "Height of the spikes' surrogate derivative.",
+    "n_blocks": "Blocks of two convolutions in each of the three stages: 5 for 32 layers.",
+    "width": "Channels of the first stage.",
+    "eta_train": "Forward noise by the names of the ResNets' study: its std, relative as eta_mode says.",
+    "eta_mode": "ind: relative to each weight, as noisy_forward_std is; range: to half the range of its layer.",
+    "clipping_alpha": "Clip each layer's weights to so many standard deviations after every step (2 in the paper).",
     "batch_standardize": "Standardise input and last features by each batch, tests too (the paper; hides attacks).",
 }
 NOT_IN_KEY = ("data_dir",)
@@ -174,7 +190,17 @@ digits_cnn = Architecture(
     },
 )
 
-cnn = Architecture(
+
+@dataclass(frozen=True)
+class _PapersCNN(Architecture):
+    """The CNN of the paper, which has a form for CIFAR-10 too."""
+
+    def make_cifar(self, **settings: Any) -> Point:
+        """The default point on CIFAR-10: the same layers, for colour images of 32x32."""
+        return self.make(**{"dataset": "cifar10", **settings})
+
+
+cnn = _PapersCNN(
     "cnn",
     "The CNN of the ICLR 2022 paper: convolutions 64 and 64 of 4x4, dense 1600-256-64-10, 493,642 parameters.",
     {
@@ -192,4 +218,58 @@ cnn = Architecture(
     },
 )
 
-ARCHITECTURES = {architecture.name: architecture for architecture in (digits_cnn, cnn)}
+LSNN: dict[str, Any] = {
+    "dt": 1.0,
+    "tau": 20.0,
+    "tau_adaptation": 98.0,
+    "thr": 0.01,
+    "beta": 2.0,
+    "refr": 2,
+    "dampening_factor": 0.3,
+    **COMMON,
+    "checkpoint": "best",
+}
+
+ecg_lsnn = Architecture(
+    "ecg_lsnn",
+    "The LSNN of the ICLR 2022 paper for heartbeats: 2 leads, 256 spiking neurons, 4 classes; 67,076 parameters.",
+    {
+        "dataset": "synthetic_ecg",
+        "n_epochs": [150, 50],
+        "learning_rate": [1e-3, 1e-4],
+        **LSNN,
+        "validation_fraction": 1 / 9,  # of the 90 % that are not for the test: 80/10/10
+    },
+)
+
+speech_lsnn = Architecture(
+    "speech_lsnn",
+    "The LSNN of the ICLR 2022 paper for words: 98 frames of 40 MFCC, 256 spiking neurons, 8 classes.",
+    {
+        "dataset": "tones",
+        "n_epochs": [80, 20],
+        "learning_rate": [1e-3, 1e-4],
+        **LSNN,
+        "validation_fraction": 0.1,
+    },
+)
+
+resnet32 = Architecture(
+    "resnet32",
+    "ResNet32 for CIFAR-10 under noise of its weights, batch normalisation spared; 464,154 parameters.",
+    {
+        "dataset": "cifar10",
+        "n_blocks": 5,
+        "width": 16,
+        "n_epochs": [60, 60, 40, 40],
+        "learning_rate": [1e-3, 2e-4, 4e-5, 8e-6],
+        "eta_train": 0.0,
+        "eta_mode": "ind",
+        "clipping_alpha": 0.0,
+        **COMMON,
+        "validation_fraction": 0.1,
+        "checkpoint": "best",
+    },
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in (digits_cnn, cnn, ecg_lsnn, speech_lsnn, resnet32)}

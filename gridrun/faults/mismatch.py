@@ -1,5 +1,5 @@
 """Device mismatch: every trainable scalar scaled at random, theta (1 + zeta n) with n ~ N(0, 1), biases
-included.
+included. Parameters that a network names in `spared` stay (batch normalisation's, in ResNet32).
 
 Buechel, Faber, Muir (ICLR 2022). The level zeta is relative: 0.3 is a standard deviation of 30 % of each
 weight.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ..training.adversarial import Theta, normal_like
-from ..training.evaluation import batches_of, parameters_of
+from ..training.evaluation import batches_of, perturbed_of
 from ..training.seeding import generator
 
 
@@ -32,8 +32,7 @@ def scaled(theta: Mapping[str, Tensor], level: float, draw: torch.Generator) -> 
 @contextmanager
 def mismatched(model: nn.Module, level: float, draw: torch.Generator) -> Iterator[nn.Module]:
     """The model under one draw of mismatch; it gets its exact old bits back, also when the block raises."""
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    old = parameters_of(model)
+    parameters, old = dict(model.named_parameters()), perturbed_of(model)
     try:
         with torch.no_grad():
             for name, tensor in scaled(old, level, draw).items():
@@ -62,7 +61,7 @@ def accuracy_under_mismatch(
     grouped: one after the other (`chunk` 1, best for convolutions), or `chunk` of them at once by vmap, which pays for
     small recurrent networks. Images go in batches of `batch_size` (see `evaluation.batches_of`).
     """
-    theta = parameters_of(model)
+    theta = perturbed_of(model)
     draws = [range(n_repeats)[i : i + chunk] for i in range(0, n_repeats, chunk)]
     correct = [_correct(model, theta, images, labels, level, seed, draw, batch_size) for draw in draws]
     return np.concatenate(correct or [np.zeros(0)]) / len(labels)

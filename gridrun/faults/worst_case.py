@@ -15,7 +15,7 @@ from ..training.adversarial import (
     find_perturbation,
     mean_gradient,
 )
-from ..training.evaluation import accuracy, logits_at, parameters_of
+from ..training.evaluation import accuracy, logits_at, perturbed_of
 from ..training.seeding import generator
 
 
@@ -32,7 +32,7 @@ def attacked_parameters(
     The images go through in batches and their gradients are averaged, so memory does not grow with their
     number.
     """
-    theta = parameters_of(model)
+    theta = perturbed_of(model)
     batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
     gradients = [_gradient(model, theta, x, y, attack) for x, y in batches]
     total = mean_gradient(gradients, [len(y) for _, y in batches])

@@ -53,9 +53,12 @@ class LSNN(nn.Module):
         self.register_buffer("off_diagonal", 1 - torch.eye(n_hidden), persistent=False)
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
 
-    def forward(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Logits; neurons that `masks` (from `dropout_masks`) drop never fire."""
-        return self.forward_with_rates(inputs, masks)[0]
+    def forward(
+        self, inputs: Tensor, masks: Sequence[Tensor] | None = None, with_rates: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits, or (logits, rates) if asked; neurons that `masks` (from `dropout_masks`) drop never fire."""
+        logits, rates = self.forward_with_rates(inputs, masks)
+        return (logits, rates) if with_rates else logits
 
     def forward_with_rates(self, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Logits, and the rate of each neuron in spikes per ms, (batch, n_hidden)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import GridrunError, MissingKey, UsageError, get
 from ..data import about
-from . import methods
+from . import methods, networks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,15 +32,11 @@ ATTACK_KEYS = (
 METHOD_KEYS = (
     "beta_robustness",
     "treat_as_constant",
-    "noisy_forward_std",
     "dropout_prob",
     "dropout_kind",
     "warmup",
+    "reg",
 )
-NO_EFFECT = {  # keys that other architectures or later versions use: (the value that changes nothing, why)
-    "n_hidden": (256, "a CNN's dense layers are set by hidden"),
-    "reg": (0.001, "a CNN has no firing rates"),
-}
 
 
 class MissingData(GridrunError, FileNotFoundError):
@@ -67,14 +63,11 @@ def select(point: Point, *keys: str) -> dict[str, Any]:
 
 def network(point: Point) -> nn.Module:
     """The network of a point, its weights drawn by the point's seed."""
-    from ..nn.cnn import CNN
     from ..training.seeding import generator
 
     with mendable():
-        data = about(get(point, "dataset"))
-        layers = select(point, "channels", "kernel_size", "padding", "hidden", "batch_standardize")
         stream = generator(get(point, "seed"), "initial weights")
-        model = CNN(data.image_shape, data.n_classes, **layers, generator=stream)
+        model = networks.build(point, about(get(point, "dataset")), stream)
     return model.to(get(point, "device"))
 
 
@@ -84,14 +77,13 @@ def method(point: Point) -> Method:
     from ..training.adversarial import ParameterAttack
     from ..training.objective import Method
 
-    for key, (neutral, why) in NO_EFFECT.items():
-        if (value := get(point, key, neutral)) != neutral:
-            raise UsageError(f"{key}={value!r} would have no effect: {why}; leave it at {neutral!r}")
     methods.refuse_unused(point, ARCHITECTURES[get(point, "architecture")].defaults)
     with mendable():
         attack = ParameterAttack(**select(point, *ATTACK_KEYS))
         moved = methods.displacement(point, attack)
-        return Method(attack=attack, displacement=moved, **select(point, *METHOD_KEYS))
+        clipping = get(point, "clipping_alpha", 0.0)
+        chosen = {**select(point, *METHOD_KEYS), **networks.noise(point), "clipping_alpha": clipping}
+        return Method(attack=attack, displacement=moved, **chosen)
 
 
 def schedule(point: Point) -> Schedule:
@@ -120,12 +112,12 @@ def _splits(dataset: str, data_dir: str | None, validation_fraction: float, devi
 
 
 def trained(point: Point) -> nn.Module:
-    """The network of a point at its trained weights."""
+    """The network of a point at its trained weights, ready to be evaluated."""
     if "weights" not in point:
         raise MissingKey("this point has no weights: train it first, run(grid, 'train', store_key='*')('{*}')")
     model = network(point)
     model.load_state_dict(point["weights"].load())
-    return model
+    return model.eval()
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def _fit(
     model: Mapping[str, Any], log: Callable[..., None], checkpoint: Checkpoint | None
 ) -> tuple[dict[str, Any], Result]:
     """The chosen weights, on the CPU, and the metrics of the last epoch and of the test."""
+    from ..nn.batch_norm import settle
     from ..training.evaluation import accuracy, logits_at
     from . import settings
 
@@ -69,6 +70,7 @@ def _fit(
         state, metrics = _through_the_epochs(model, network, data, log, checkpoint)
         with settings.mendable():
             weights = state.weights(get(model, "checkpoint"))
+        weights |= settle(network, weights, data.train[0])
         test_accuracy = accuracy(logits_at(network, weights, data.test[0]), data.test[1])
     kept = {k: v for k, v in metrics.items() if k not in ("epoch", "learning_rate")}
     weights = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ class Batch:
     """Inputs (batch, ...) and labels (batch,); `masks` are what the network's `dropout_masks` gave.
 
     `reg` weighs the firing-rate term of networks that have one: those whose forward takes `with_rates=True` and then
-    gives (logits, rates), and that have `activity_loss(rates)`, a scalar.
+    gives (logits, rates), and that have `activity_loss(rates)`, a scalar. `rest` are the parameters that noise and
+    attacks leave alone; the others are the theta that the functions take.
     """
 
     model: nn.Module
@@ -27,10 +28,11 @@ class Batch:
     labels: Tensor
     masks: Any = None
     reg: float = 0.0
+    rest: Mapping[str, Tensor] = field(default_factory=dict)
 
     def logits(self, theta: Mapping[str, Tensor]) -> Tensor:
         """Logits (batch, classes) at `theta`."""
-        return functional_call(self.model, dict(theta), (self.inputs, self.masks))
+        return functional_call(self.model, {**self.rest, **theta}, (self.inputs, self.masks))
 
     def loss(self, theta: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The training loss at `theta`, cross entropy and firing-rate term, and the logits."""
@@ -38,7 +40,7 @@ class Batch:
             logits = self.logits(theta)
             return F.cross_entropy(logits, self.labels), logits
         arguments = (self.inputs, self.masks)
-        logits, rates = functional_call(self.model, dict(theta), arguments, {"with_rates": True})
+        logits, rates = functional_call(self.model, {**self.rest, **theta}, arguments, {"with_rates": True})
         return F.cross_entropy(logits, self.labels) + self.reg * self.model.activity_loss(rates), logits
 
     def gradient(self, theta: Mapping[str, Tensor]) -> Theta:

@@ -39,3 +39,23 @@ def logits_at(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor, bat
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
     """The model's trainable tensors by name, detached copies: the theta that the other functions take."""
     return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def spared_by(model: nn.Module) -> frozenset[str]:
+    """The names of the parameters that noise and attacks leave alone: the model's `spared`, none for most."""
+    return getattr(model, "spared", frozenset())
+
+
+def parted(theta: Mapping[str, Tensor], spared: frozenset[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Parameters that noise and attacks may move, and those spared.
+
+    >>> parted({"w": torch.zeros(1), "bn": torch.ones(1)}, frozenset({"bn"}))
+    ({'w': tensor([0.])}, {'bn': tensor([1.])})
+    """
+    free = {name: tensor for name, tensor in theta.items() if name not in spared}
+    return free, {name: tensor for name, tensor in theta.items() if name in spared}
+
+
+def perturbed_of(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters (as `parameters_of`) that noise and attacks may move; the others stay the model's own."""
+    return parted(parameters_of(model), spared_by(model))[0]

@@ -8,6 +8,7 @@ gradient of the cross entropy, each followed by a projection onto the ball. Inpu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def attacked_inputs(
 def _gradient(batch: Batch, theta: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
-        logits = Batch(batch.model, leaf, batch.labels, batch.masks).logits(theta)
+        logits = replace(batch, inputs=leaf).logits(theta)
         return torch.autograd.grad(F.cross_entropy(logits, batch.labels), leaf)[0]
 
 

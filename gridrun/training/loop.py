@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..nn.batch_norm import settle
+from .clipping import clip_weights
 from .evaluation import accuracy, logits_at
 from .objective import Method, objective
 from .optimizers import check_optimizer
@@ -72,6 +74,7 @@ def fit(
                 yield state.step, {}, state
         metrics = {"epoch": epoch + 1, "learning_rate": rate, **_end_epoch(state)}
         if validation is not None:
+            settle(model, state.theta, train[0])
             metrics["validation_accuracy"] = _validate(model, validation, state)
         yield state.step, metrics, state
 
@@ -93,6 +96,7 @@ def _steps(
 ) -> Iterator[None]:
     """Do the steps of an epoch that the state has not done yet."""
     images, labels = train
+    model.train()
     for index in islice(batches(len(images), batch_size, seed, state.epoch), len(state.losses), None):
         x, y = images[index], labels[index]
         _step(model, x, y, method, rate, generator(seed, "step", state.step), state)
@@ -112,6 +116,8 @@ def _step(
             return torch.autograd.grad(loss, list(theta.values()))
 
     state.optimizer.step(state.theta, gradient, rate, stream)
+    if method.clipping_alpha:
+        clip_weights(state.theta, method.clipping_alpha)
     loss, logits = seen[0]
     state.step += 1
     state.losses.append(loss)

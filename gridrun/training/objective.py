@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from .adversarial import ParameterAttack, boundary_gradient, find_perturbation
 from .batch import Batch
 from .displacement import Displacement
+from .evaluation import parted, spared_by
 from .losses import boundary_loss
-from .noise import noisy
+from .noise import check_scale, noisy
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class Method:
     `treat_as_constant` takes theta* as independent of theta: another update, and a worse one, kept to be
     compared with. `displacement` (AWP, AMP or SAM) moves the parameters at which L_nat is taken, and forward noise
     comes on top; it takes the place of the robustness loss. The robustness term and the displacement are switched
-    on after `warmup` epochs. `reg` weighs the firing-rate term, for networks that have one.
+    on after `warmup` epochs. `reg` weighs the firing-rate term, for networks that have one. `noise_scale`: what the
+    forward noise is relative to, one of `noise.SCALES`. `clipping_alpha` clips each layer's weights to so many standard
+    deviations around their mean after every step (see `clipping`); 0 does not.
+
+    Neither noise nor an attack moves the parameters that the network names in `spared`, if it has that.
     """
 
     beta_robustness: float = 0.0
@@ -39,8 +44,13 @@ class Method:
     warmup: int = 0
     displacement: Displacement | None = None
     reg: float = 0.0
+    noise_scale: str = "ind"
+    clipping_alpha: float = 0.0
 
     def __post_init__(self) -> None:
+        check_scale(self.noise_scale)
+        if not self.clipping_alpha >= 0:
+            raise ValueError(f"clipping_alpha={self.clipping_alpha!r}: want 0 (no clipping) or more")
         if self.displacement is not None and self.beta_robustness != 0:
             raise ValueError(
                 f"beta_robustness={self.beta_robustness!r} beside {type(self.displacement).__name__}, "
@@ -66,13 +76,14 @@ def objective(
     attack steps costs N + 2 standard steps (and one forward pass more with forward noise).
     """
     masks = model.dropout_masks(method.dropout_prob, len(images), generator, method.dropout_kind)
-    batch = Batch(model, images, labels, masks, method.reg)
-    natural, logits = _natural(batch, theta, method, generator)
+    free, rest = parted(theta, spared_by(model))
+    batch = Batch(model, images, labels, masks, method.reg, rest)
+    natural, logits = _natural(batch, free, method, generator)
     if method.beta_robustness == 0:
         return natural, logits
-    clean, attack = batch.logits(theta) if method.noisy_forward_std != 0 else logits, method.attack
-    found = find_perturbation(boundary_gradient(batch.logits, clean, labels, attack), theta, attack, generator)
-    attacked = found.applied_to(theta)
+    clean, attack = batch.logits(free) if method.noisy_forward_std != 0 else logits, method.attack
+    found = find_perturbation(boundary_gradient(batch.logits, clean, labels, attack), free, attack, generator)
+    attacked = found.applied_to(free)
     if method.treat_as_constant:
         attacked = {name: tensor.detach() for name, tensor in attacked.items()}
     robust = boundary_loss(attack.boundary_loss)(clean, batch.logits(attacked), labels)
@@ -86,5 +97,5 @@ def _natural(
     if method.displacement is not None:
         batch, theta = method.displacement.moved(batch, theta, generator)
     if method.noisy_forward_std != 0:
-        theta = noisy(theta, method.noisy_forward_std, generator)
+        theta = noisy(theta, method.noisy_forward_std, generator, method.noise_scale)
     return batch.loss(theta)
