@@ -52,7 +52,7 @@ COMMON: dict[str, Any] = {
     "sam_rho": 0.05,
     "sam_adaptive": False,
     "abcd_L": 2,
-    "abcd_etaA": 0.1,
+    "abcd_etaA": 0.001,
     "esgd_L": 10,
     "esgd_g0": 1e-2,
     "esgd_g1": 1e-3,
@@ -73,7 +73,7 @@ IMAGES, SEQUENCES = (
 HELP = {
     "seed": "Seed of the initial weights, of the order of the images and of all noise in training.",
     "batch_size": "Images in a training step.",
-    "optimizer": "adam, sgd (no momentum), abcd, or esgd (Entropy-SGD: takes learning rates of 0.1 to 1).",
+    "optimizer": "adam, sgd (no momentum), abcd, or esgd (Entropy-SGD; its learning rates are near 0.1).",
     "n_hidden": "Neurons of the recurrent layer of the LSNNs (a CNN's layers are channels and hidden).",
     "reg": "Weight of the firing-rate term of the LSNNs.",
     "dropout_prob": "Probability that an input of a dense layer is dropped in training.",

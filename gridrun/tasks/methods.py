@@ -73,6 +73,11 @@ def optimizer_settings(point: Point) -> dict[str, Any]:
 
 def refuse_unused(point: Point, defaults: Mapping[str, Any]) -> None:
     """Raise UsageError for a key that is set and that no method of this point reads, or that is nearly a key."""
+    if get(point, "beta_robustness") and get(point, "treat_as_constant") and get(point, "boundary_loss") == "madry":
+        raise UsageError(
+            'treat_as_constant=True leaves boundary_loss="madry" no gradient: '
+            "amp=True, with beta_robustness=0, is the gradient at the attacked parameters"
+        )
     for key in point:
         near = difflib.get_close_matches(key, defaults, n=1, cutoff=NEAR)
         if key not in defaults and near:

@@ -27,10 +27,10 @@ class ABCD:
 
     adam: Adam
     n_inner: int = 2
-    ascent_rate: float = 0.1
+    ascent_rate: float = 1e-3
 
     @classmethod
-    def at(cls, theta: Mapping[str, Tensor], n_inner: int = 2, ascent_rate: float = 0.1) -> ABCD:
+    def at(cls, theta: Mapping[str, Tensor], n_inner: int = 2, ascent_rate: float = 1e-3) -> ABCD:
         check_above_zero(abcd_L=n_inner, abcd_etaA=ascent_rate)
         return cls(Adam.at(theta), n_inner, ascent_rate)
 

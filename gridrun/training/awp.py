@@ -5,8 +5,9 @@ gradient is taken a part of the way there, at theta + awp_gamma (theta* - theta)
 `eps_pga` above 0 the inputs are attacked too, at theta, before. A step costs n_attack_steps + 1 standard steps, and
 nb_iter more with the inputs.
 
-With gamma 1 it is the comparison that the same paper calls AMP (in its code beta_robustness 9999, treat_as_constant
-and madry): the gradient of the training loss at theta* itself.
+With gamma 1 it is AMP in the ball of the parameter attack: the gradient of the training loss at theta* itself. (The
+code of that paper sets beta_robustness 9999, treat_as_constant and madry for it, which leaves no gradient of the
+robustness loss: its published AMP is standard training. See tests/training/test_displacement.py.)
 """
 
 from __future__ import annotations

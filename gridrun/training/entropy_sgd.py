@@ -10,7 +10,7 @@ Then theta <- theta - learning_rate (theta - mean): the paper's factor gamma is 
 advises. The spring grows ("scoping"): gamma = gamma_0 (1 + gamma_1)^t after t steps. With momentum, g(x) and
 theta - mean go through Nesterov's, as in the paper's experiments; 0 is the algorithm as printed. Defaults are those of
 Buechel, Faber and Muir's study (ICLR 2022). All steps of a walk see the same batch, as there. Learning rates are near
-0.1 to 1, not Adam's. A step costs n_inner standard steps.
+0.1, not Adam's. A step costs n_inner standard steps.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ..nn.batch_norm import settle
 from .clipping import clip_weights
 from .evaluation import accuracy, logits_at
 from .objective import Method, objective
-from .optimizers import check_optimizer
+from .optimizers import optimizer
 from .seeding import generator
 from .state import State, start
 
@@ -43,7 +43,7 @@ class Schedule:
     def __post_init__(self) -> None:
         if len(self.n_epochs) != len(self.learning_rate):
             raise ValueError(f"n_epochs {list(self.n_epochs)}, learning_rate {list(self.learning_rate)}: want as many")
-        check_optimizer(self.optimizer)
+        optimizer(self.optimizer, {}, self.optimizer_settings)  # refused here, if it cannot be
 
     def rates(self) -> list[float]:
         """The learning rate of each epoch."""

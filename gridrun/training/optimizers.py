@@ -49,11 +49,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def optimizer(name: str, theta: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Optimizer:
     """The optimiser of that name, without history; an unknown name is an error that lists the table."""
-    check_optimizer(name)
-    return OPTIMIZERS[name](theta, **settings)
-
-
-def check_optimizer(name: str) -> None:
-    """Raise ValueError for a name that is not in the table."""
     if name not in OPTIMIZERS:
         raise ValueError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](theta, **settings)
