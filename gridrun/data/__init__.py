@@ -58,6 +58,11 @@ KNOWN = {
     "gtsrb": About("gtsrb", (3, 50, 50), 43, "Stallkamp and others 2011, from its photographs"),
     "synthetic_ecg": About("synthetic_ecg", (100, 2), 4, "synthetic heartbeats on two leads, offline"),
     "tones": About("tones", (98, 40), 8, "synthetic spoken tones as MFCC, offline"),
+    "ecg": About("ecg", (100, 2), 4, "MIT-BIH Arrhythmia Database, Moody and Mark 2001, beats of its records"),
+    "ecg_by_record": About("ecg_by_record", (100, 2), 4, "the same, tested on other patients: de Chazal 2004"),
+    "speech_commands": About("speech_commands", (98, 40), 8, "Warden 2018, v0.02, six words from its WAV files"),
+    "spoken_digits": About("spoken_digits", (98, 40), 10, "Free Spoken Digit Dataset, Jackson and others"),
+    "speech_kws01": About("speech_kws01", (49, 10), 12, "1,000 clips of Speech Commands as MLPerf Tiny's MFCC"),
 }
 
 

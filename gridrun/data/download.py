@@ -1,7 +1,7 @@
 """Fetching the files of a data set from its official address, when somebody asks for it.
 
-A file is taken only if its MD5 is the published one, and an archive only if every member stays inside its folder and
-is a plain file. Files appear whole or not at all.
+A file is taken only if its MD5 or SHA-256 is the published one, and an archive only if every member stays inside its
+folder and is a plain file. Files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from . import ecg, speech_commands
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
 from .fashion_mnist import FASHION_MNIST
@@ -37,10 +38,13 @@ Tell = Callable[[str, int, int], None]  # name of the file, bytes so far, bytes 
 
 @dataclass(frozen=True)
 class Remote:
-    """A published file: where it is, its MD5, and the folder under the data folder that it, or its members, go to."""
+    """A published file: where it is, its checksum, and the folder under the data folder that it, or its members, go to.
+
+    The checksum is an MD5 (32 hexadecimal digits) or a SHA-256 (64).
+    """
 
     address: str
-    md5: str
+    checksum: str
     folder: str = ""
 
     @property
@@ -48,12 +52,34 @@ class Remote:
         return self.address.rpartition("/")[2]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Published files at one address (ending in /), and a list of their SHA-256s beside them, as sha256sum has it."""
+
+    address: str
+    names: Sequence[str]
+    folder: str
+    list_name: str = "SHA256SUMS.txt"
+
+    def remotes(self) -> list[Remote]:
+        """The files, once the list is fetched; ValueError for one that is not on it."""
+        with answered(self.address + self.list_name) as answer:
+            lines = answer.read().decode("utf-8", "replace").splitlines()
+        pairs = (line.split(maxsplit=1) for line in lines if len(line.split()) > 1)
+        sums = {name.strip().lstrip("*"): checksum for checksum, name in pairs}
+        if absent := [name for name in self.names if len(sums.get(name, "")) != 64]:
+            raise ValueError(f"{self.address}{self.list_name} has no SHA-256 of {', '.join(absent)}; nothing was kept")
+        return [Remote(self.address + name, sums[name], self.folder) for name in self.names]
+
+
 def _idx(source: IdxImages) -> list[Remote]:
     raw = f"{source.folder}/raw"
     return [Remote(f"{source.address}{name}.gz", md5, raw) for name, md5, _ in source.files.values()]
 
 
-FILES = {
+MITDB = Listed(ecg.ADDRESS, [f"{name}.{kind}" for name in ecg.RECORDS for kind in ("hea", "dat", "atr")], "mitdb")
+
+FILES: dict[str, list[Remote] | Listed] = {
     "cifar10": [Remote(CIFAR10.address, "c58f30108f718f92721af3b95e74349a")],
     "cifar100": [Remote(CIFAR100.address, "eb9058c3a382ffc7106e4002c42a8d85")],
     "mnist": _idx(MNIST),
@@ -62,6 +88,11 @@ FILES = {
         Remote(f"{GTSRB}GTSRB-Training_fixed.zip", "513f3c79a4c5141765e10e952eaa2478", "gtsrb"),
         Remote(f"{GTSRB}GTSRB_Final_Test_Images.zip", "c7e4e6327067d32654124b0fe9e82185", "gtsrb"),
         Remote(f"{GTSRB}GTSRB_Final_Test_GT.zip", "fe31e9c9270bbcd7b84b7f21a9d9d9e5", "gtsrb"),
+    ],
+    "ecg": MITDB,
+    "ecg_by_record": MITDB,
+    "speech_commands": [
+        Remote(speech_commands.ADDRESS, "6b74f3901214cb2c2934e98196829835", speech_commands.FOLDER),
     ],
 }
 
@@ -74,8 +105,9 @@ def download(name: str, data_dir: str | Path | None = None, tell: Tell | None = 
     """
     if name not in FILES:
         raise ValueError(f"{name} is not fetched; there are {', '.join(FILES)}")
-    root = data_folder(data_dir)
-    return [path for remote in FILES[name] for path in fetch(remote, root, tell)]
+    root, files = data_folder(data_dir), FILES[name]
+    remotes = files.remotes() if isinstance(files, Listed) else files
+    return [path for remote in remotes for path in fetch(remote, root, tell)]
 
 
 def fetch(remote: Remote, root: Path, tell: Tell | None = None) -> list[Path]:
@@ -95,7 +127,8 @@ def fetch(remote: Remote, root: Path, tell: Tell | None = None) -> list[Path]:
 
 def received(remote: Remote, path: Path, tell: Tell | None) -> None:
     """Write what the address sends to `path`; ValueError unless it is the published file."""
-    digest = hashlib.md5(usedforsecurity=False)
+    kind = "sha256" if len(remote.checksum) == 64 else "md5"
+    digest = hashlib.new(kind, usedforsecurity=False)
     with answered(remote.address) as answer, open(path, "xb") as file:
         n, total = 0, int(answer.headers.get("Content-Length") or 0)
         while chunk := answer.read(CHUNK):
@@ -103,10 +136,10 @@ def received(remote: Remote, path: Path, tell: Tell | None) -> None:
             n += file.write(chunk)
             if tell is not None:
                 tell(remote.name, n, total)
-    if digest.hexdigest() != remote.md5:
+    if digest.hexdigest() != remote.checksum:
         raise ValueError(
-            f"{remote.address} sent {n:,} bytes with MD5 {digest.hexdigest()}, not {remote.md5}: nothing was kept; "
-            "try again, or fetch it by hand"
+            f"{remote.address} sent {n:,} bytes with {kind.upper()} {digest.hexdigest()}, not {remote.checksum}: "
+            "nothing was kept; try again, or fetch it by hand"
         )
 
 

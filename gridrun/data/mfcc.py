@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 import scipy.fft
+import scipy.sparse
 
 RATE_HZ = 16_000
 WINDOW, STRIDE = 480, 160  # samples: 30 and 10 ms
@@ -55,8 +56,14 @@ def mfcc(clips: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(clips, WINDOW, axis=-1)[:, ::STRIDE]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
     magnitudes = np.abs(scipy.fft.rfft(frames * hann, N_FFT, axis=-1))
-    energies = np.log(np.maximum(magnitudes @ filters().T, FLOOR))
+    energies = np.log(np.maximum(_through_filters(magnitudes), FLOOR))
     return scipy.fft.dct(energies, type=2, norm="ortho", axis=-1).astype(np.float32)
+
+
+def _through_filters(magnitudes: np.ndarray) -> np.ndarray:
+    """Energies (..., 40) of magnitudes (..., 257). Sparse: 98 % of the filters are 0."""
+    flat = magnitudes.reshape(-1, magnitudes.shape[-1])
+    return (scipy.sparse.csr_array(filters()) @ flat.T).T.reshape(*magnitudes.shape[:-1], N_FILTERS)
 
 
 def features(clips: Iterable[np.ndarray], at_once: int = 64) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from gridrun.data import download
-from gridrun.data.download import FILES, Remote, fetch
+from gridrun.data.download import FILES, MITDB, Listed, Remote, fetch
 
 Publish = Callable[..., Remote]
 
@@ -124,7 +124,7 @@ def test_members_that_lead_elsewhere_are_refused(
 def test_an_address_that_does_not_answer_is_named(publish: Publish, tmp_path: Path) -> None:
     there = publish("a", b"1")
     with pytest.raises(OSError, match=r"/absent cannot be fetched: HTTP Error 404"):
-        fetch(Remote(there.address.replace("/a", "/absent"), there.md5), tmp_path)
+        fetch(Remote(there.address.replace("/a", "/absent"), there.checksum), tmp_path)
 
 
 def test_a_data_set_fetched_is_one_that_loads(
@@ -142,6 +142,30 @@ def test_a_data_set_fetched_is_one_that_loads(
     assert source.splits(tmp_path / "data").train[1].tolist() == [1, 2]
 
 
+def test_files_are_checked_by_the_list_beside_them(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {"1.hea": b"header", "1.dat": b"signal"}
+    lines = [f"{hashlib.sha256(content).hexdigest()} {name}" for name, content in contents.items()]
+    sums = publish("SHA256SUMS.txt", "\n".join(lines).encode())
+    address = sums.address.removesuffix("SHA256SUMS.txt")
+    for name, content in contents.items():
+        publish(name, content)
+    monkeypatch.setitem(FILES, "ecg", Listed(address, list(contents), "mitdb"))
+    download.download("ecg", tmp_path / "data")
+    assert {name: (tmp_path / "data" / "mitdb" / name).read_bytes() for name in contents} == contents
+    publish("1.dat", b"other signal")
+    with pytest.raises(ValueError, match=r"1\.dat sent 12 bytes with SHA256 .*nothing was kept"):
+        download.download("ecg", tmp_path / "again")
+    with pytest.raises(ValueError, match=r"SHA256SUMS\.txt has no SHA-256 of 2\.dat"):
+        Listed(address, ["1.dat", "2.dat"], "mitdb").remotes()
+
+
+def test_the_heartbeats_are_44_records_of_three_files() -> None:
+    assert len(MITDB.names) == len(set(MITDB.names)) == 132
+    assert {"100.hea", "234.atr"} <= set(MITDB.names) and not {"102.dat", "107.dat", "110.dat"} & set(MITDB.names)
+
+
 def test_digits_are_not_fetched() -> None:
     with pytest.raises(ValueError, match="digits is not fetched; there are cifar10, cifar100, mnist"):
         download.download("digits")
@@ -150,6 +174,7 @@ def test_digits_are_not_fetched() -> None:
 def test_every_other_data_set_has_its_addresses() -> None:
     from gridrun.data import KNOWN
 
-    assert set(FILES) == {name for name, about in KNOWN.items() if "offline" not in about.source}
-    for remote in (each for remotes in FILES.values() for each in remotes):
-        assert remote.address.startswith("http") and len(remote.md5) == 32
+    by_hand = {"spoken_digits", "speech_kws01"}  # a repository to clone
+    assert set(FILES) == {name for name, about in KNOWN.items() if "offline" not in about.source} - by_hand
+    for remote in (each for remotes in FILES.values() if isinstance(remotes, list) for each in remotes):
+        assert remote.address.startswith("http") and len(remote.checksum) == 32
