@@ -13,6 +13,7 @@ import click
 from ..dispatch.profile import load_profile
 from ..errors import UsageError
 from ..experiment import load, overridden
+from ._keys import tell_keys
 from ._launch import Launch
 from ._points import count, different_settings, in_words, is_done
 from ._screen import ID_DIGITS, cell, coloured, show_rows
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..dispatch.submit import Draft
     from ..grid import Grid
 
-OPTIONS = ("exp", "n_threads", "mode", "launch", "wait", "snapshot", "force", "dry-run", "all")
+OPTIONS = ("exp", "n_threads", "mode", "launch", "wait", "snapshot", "force", "dry-run", "all", "keys")
 EPILOG = """\b
 Examples:
   python train.py                                      every experiment
@@ -36,6 +37,7 @@ Examples:
   python train.py -exp=a -mode=slurm --dry-run         the scripts that would be submitted
   python train.py -exp=a -mode=slurm -launch=mem_gb=8,timeout_min=120
   python train.py -exp=a -mode=lsf --wait              stay, and send again what dies
+  python train.py --keys cnn                           every setting of an architecture; --keys lists these
 
 A setting is read as Python (0.1, [64, 10], None), or else as text.
 The exit status is 0 only if every point is done, or was submitted where that was all that was asked for.
@@ -66,6 +68,14 @@ The exit status is 0 only if every point is done, or was submitted where that wa
 @click.option("-force", "--force", is_flag=True, help="Compute what is stored, too.")
 @click.option("-dry_run", "--dry-run", "dry_run", is_flag=True, help="Say what would be computed, and stop.")
 @click.option("-all", "--all", "all_points", is_flag=True, help="With --dry-run: list every point to compute.")
+@click.option(
+    "-keys",
+    "--keys",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="Print the keys of an architecture, their defaults and what they mean, or the architectures; and stop.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -79,6 +89,7 @@ def command(
     force: bool,
     dry_run: bool,
     all_points: bool,
+    keys: str | None,
 ) -> bool:
     """Compute every point of the experiments' grids that is not stored yet.
 
@@ -86,6 +97,9 @@ def command(
     """
     import gridrun
 
+    if keys is not None:
+        tell_keys(keys)
+        return True
     root, overrides = study(ctx), parse(settings, OPTIONS)
     profile = load_profile(root, mode or "local")
     launch = Launch(profile, asked, n_threads)

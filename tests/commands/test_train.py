@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 from tiny_study import PAGE, TinyStudy
+
+from gridrun.architectures import ARCHITECTURES, cnn
+from gridrun.cli import app
 
 
 def test_a_second_run_computes_nothing(study: TinyStudy) -> None:
@@ -100,3 +106,34 @@ def test_a_thousand_failures_are_told_in_twenty_lines(study: TinyStudy) -> None:
     assert done.status == 1 and "1000 failed" in done.out
     assert done.err.count("no measurement at a bad level") == 20
     assert "... and 980 more: --dry-run --all lists them" in done.err
+
+
+@pytest.mark.parametrize("words", [["--keys", "cnn"], ["--keys=cnn"], ["-keys=cnn"]])
+def test_every_key_of_an_architecture_is_told_with_its_default(study: TinyStudy, words: list[str]) -> None:
+    told = study.run("train", *words)
+    lines = told.out.splitlines()
+    assert told.status == 0 and lines[0].startswith("cnn: The CNN of the ICLR 2022 paper")
+    rows = [line for line in lines[3:] if line]
+    assert [row.split()[0] for row in rows] == list(cnn.defaults)
+    for row, (key, default, words_of) in zip(rows, cnn.settings()):
+        assert " ".join(row.split()) == f"{key} {default} {words_of}"
+    assert study.calls() == []
+
+
+def test_without_a_name_the_architectures_are_told_and_an_unknown_one_gets_the_nearest(study: TinyStudy) -> None:
+    told = study.run("train", "--keys")
+    assert [line.split()[0] for line in told.out.splitlines()[1:]] == list(ARCHITECTURES)
+    wrong = study.run("train", "--keys", "ecg_lsn")
+    assert wrong.status == 2 and "no architecture 'ecg_lsn'; did you mean 'ecg_lsnn'?" in wrong.err
+
+
+def test_the_keys_are_told_outside_a_study_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, ["train", "--keys", "resnet32"], obj=tmp_path)
+    assert told.exit_code == 0 and "clipping_alpha" in told.output
+
+
+def test_a_misspelt_key_names_the_nearest(study: TinyStudy) -> None:
+    wrong = study.run("train", "-exp=waves", "-sed=3")
+    assert wrong.status == 2 and "'seed'" in wrong.err
+    assert study.calls() == []
