@@ -21,9 +21,9 @@ def tell_keys(name: str) -> None:
         return
     if name not in ARCHITECTURES:
         raise UsageError(f"no architecture {name!r}; {nearest(name, ARCHITECTURES)}")
-    architecture = ARCHITECTURES[name]
-    click.echo(f"{name}: {architecture.about}\n")
-    show_rows([{"key": key, "default": typed(default), "meaning": words} for key, default, words in architecture.settings()])
+    click.echo(f"{name}: {ARCHITECTURES[name].about}\n")
+    settings = ARCHITECTURES[name].settings()
+    show_rows([{"key": key, "default": typed(default), "meaning": words} for key, default, words in settings])
 
 
 def typed(value: Any) -> str:
