@@ -61,6 +61,7 @@ COMMON: dict[str, Any] = {
     "esgd_eps": 1e-4,
     "esgd_momentum": 0.9,
     "validation_fraction": 0.0,
+    "augmentation": 0,
     "checkpoint": "final",
     "torch_threads": 1,
     "device": "cpu",
@@ -112,6 +113,7 @@ HELP = {
     "esgd_eps": "Size of the walk's noise.",
     "esgd_momentum": "Nesterov's momentum, in and outside the walk.",
     "validation_fraction": "Part of the training images set aside for validation, before any augmentation.",
+    "augmentation": "Times that each training image comes again, turned by up to 10 degrees and perhaps mirrored.",
     "checkpoint": "Which weights are kept: final, or best (of all epochs, on the validation images).",
     "torch_threads": "Cores of one training; part of the key, since sums in another order change the last bits.",
     "device": "cpu or cuda; part of the key for the same reason.",
@@ -196,8 +198,8 @@ class _PapersCNN(Architecture):
     """The CNN of the paper, which has a form for CIFAR-10 too."""
 
     def make_cifar(self, **settings: Any) -> Point:
-        """The default point on CIFAR-10: the same layers, for colour images of 32x32."""
-        return self.make(**{"dataset": "cifar10", **settings})
+        """The default point on CIFAR-10, as it is: the same layers, for colour images of 32x32."""
+        return self.make(**{"dataset": "cifar10", "augmentation": 0, **settings})
 
 
 cnn = _PapersCNN(
@@ -214,6 +216,7 @@ cnn = _PapersCNN(
         "batch_standardize": False,
         **COMMON,
         "validation_fraction": 0.2,
+        "augmentation": 2,
         "checkpoint": "best",
     },
 )

@@ -96,12 +96,22 @@ def schedule(point: Point) -> Schedule:
         return Schedule(**chosen, optimizer_settings=settings)
 
 
-def splits(point: Point) -> Splits:
-    """The data of a point, on its device; read once a process."""
+def splits(point: Point, device: str | None = None) -> Splits:
+    """The data of a point as it is set apart, on its device or another; read once a process."""
     data_dir = get(point, "data_dir", None)
     wanted = get(point, "dataset"), data_dir and str(data_dir), get(point, "validation_fraction")
     with mendable():
-        return _splits(*wanted, get(point, "device"))
+        return _splits(*wanted, device or get(point, "device"))
+
+
+def training_splits(point: Point) -> Splits:
+    """The data of a point with the changed copies of its training images, which are made anew for each training."""
+    from ..data.augmentation import augmented
+
+    if (n_copies := get(point, "augmentation", 0)) == 0:
+        return splits(point)
+    with mendable():
+        return augmented(splits(point, "cpu"), n_copies).to(get(point, "device"))
 
 
 @functools.lru_cache(maxsize=2)

@@ -66,7 +66,7 @@ def _fit(
     from . import settings
 
     with settings.reproducible(model):
-        network, data = settings.network(model), settings.splits(model)
+        network, data = settings.network(model), settings.training_splits(model)
         state, metrics = _through_the_epochs(model, network, data, log, checkpoint)
         with settings.mendable():
             weights = state.weights(get(model, "checkpoint"))
