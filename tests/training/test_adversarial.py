@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from gridrun.nn.cnn import CNN
+from gridrun.nn.lsnn import LSNN
 from gridrun.training.adversarial import (
     ParameterAttack,
     boundary_gradient,
@@ -80,6 +81,30 @@ def test_gradient_through_the_attack_is_that_of_all_steps_unrolled(attack: Param
     theirs = torch.autograd.grad(full, list(theta.values()))
     assert full.item() == pytest.approx(found.item(), abs=1e-12)
     assert max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True)) < 1e-12
+
+
+@pytest.mark.parametrize("loss", ["kl", "reverse_kl", "js", "l2", "madry"])
+def test_gradient_through_the_attack_on_an_lsnn_by_the_chain_rule(loss: str) -> None:
+    """d theta* / d theta = 1 + sign(theta) relative, where relative is what the attack found; pieces put together."""
+    attack, beta = ParameterAttack(**{**vars(SMALL), "boundary_loss": loss}), 0.25
+    model = LSNN((30, 2), 3, n_hidden=12, generator=generator(7)).double()
+    spikes = 2 * torch.randn(12, 30, 2, generator=generator(0, "beats"), dtype=torch.double)
+    theta = leaves(model)
+    whole, _ = objective(model, theta, spikes, LABELS, Method(beta, attack), generator(3))
+    ours = torch.autograd.grad(whole, list(theta.values()))
+
+    def forward(parameters: Mapping[str, Tensor]) -> Tensor:
+        return functional_call(model, dict(parameters), (spikes,))
+
+    assert forward(theta).std() > 1e-3  # it does spike
+    found = find_perturbation(boundary_gradient(forward, forward(theta), LABELS, attack), theta, attack, generator(3))
+    clean, star = leaves(model), {k: v.detach().requires_grad_() for k, v in found.applied_to(theta).items()}
+    natural = F.cross_entropy(forward(clean), LABELS)
+    robust = boundary_loss(loss)(forward(clean), forward(star), LABELS)
+    by_clean = torch.autograd.grad(natural + beta * robust, list(clean.values()), retain_graph=True)
+    by_star = torch.autograd.grad(beta * robust, list(star.values()))
+    for g, a, b, (name, tensor) in zip(ours, by_clean, by_star, theta.items(), strict=True):
+        assert torch.allclose(g, a + b * (1 + tensor.detach().sign() * found.relative[name]), rtol=0, atol=1e-12)
 
 
 def test_an_attack_held_constant_gives_another_update() -> None:
