@@ -38,6 +38,17 @@ def build(point: Point, data: About, generator: torch.Generator) -> nn.Module:
     return model
 
 
+def refuse_foreign(point: Point) -> None:
+    """Raise UsageError for a key of a point that is one of other architectures, since nothing would read it."""
+    from ..architectures import ARCHITECTURES
+
+    own = ARCHITECTURES[get(point, "architecture")]
+    for key in point:
+        owners = [other.name for other in ARCHITECTURES.values() if key in other.defaults]
+        if owners and key not in own.defaults:
+            raise UsageError(f"{own.name} has no key {key!r}, it is one of {', '.join(owners)}: nothing would read it")
+
+
 def _cnn(point: Point, data: About, generator: torch.Generator) -> nn.Module:
     from ..nn.cnn import CNN
 

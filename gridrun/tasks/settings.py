@@ -77,6 +77,7 @@ def method(point: Point) -> Method:
     from ..training.adversarial import ParameterAttack
     from ..training.objective import Method
 
+    networks.refuse_foreign(point)
     methods.refuse_unused(point, ARCHITECTURES[get(point, "architecture")].defaults)
     with mendable():
         attack = ParameterAttack(**select(point, *ATTACK_KEYS))

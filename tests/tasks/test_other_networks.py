@@ -144,6 +144,11 @@ def test_clipped_weights_lie_within_two_standard_deviations(coloured: Splits) ->
         (resnet(eta_train=0.1, noisy_forward_std=0.1), "both forward noise: keep one of them"),
         (resnet(eta_train=0.1, eta_mode="rang"), "no scale of noise 'rang'; there are ind, range"),
         (resnet(clipping_alpha=-1.0), "clipping_alpha=-1.0: want 0"),
+        (
+            {**lsnn(), "hidden": [64]},
+            "ecg_lsnn has no key 'hidden', it is one of digits_cnn, cnn: nothing would read it",
+        ),
+        ({**lsnn(), "lerning_rate": [0.1]}, "no setting 'lerning_rate'; did you mean 'learning_rate'"),
         ({**lsnn(), "architecture": "ecg_lsn"}, "no architecture 'ecg_lsn'; did you mean 'ecg_lsnn'"),
     ],
 )
