@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
+from tiny_study import ROOT
 
 from gridrun import UsageError
 from gridrun.architectures import ARCHITECTURES, digits_cnn
@@ -99,6 +101,14 @@ def test_keys_of_an_experiments_own_are_left_alone() -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_every_owned_key_is_a_key_of_the_architecture(architecture: Any) -> None:
     assert {key for owner, _, keys in OWNERS for key in (owner, *keys)} <= set(architecture.defaults)
+
+
+def test_the_page_on_training_names_the_keys_that_there_are() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in page.partition("## Where")[0].splitlines() if line.startswith("| ")]
+    named = {key for row in rows for key in re.findall(r"`([A-Za-z0-9_]+)", row)}
+    assert named - set(digits_cnn.defaults) == set()
+    assert {key for _, _, keys in OWNERS for key in keys} - named == set()
 
 
 def test_a_training_by_each_method_is_another_network() -> None:
