@@ -49,8 +49,8 @@ def network(channels: int = 2) -> CNN:
     return CNN((1, 8, 8), 10, (channels,), 3, 1, (8,), generator=generator(0, "init"))
 
 
-def begun(schedule: Schedule = SCHEDULE) -> State:
-    return start(network(), schedule.optimizer, schedule.optimizer_settings)
+def begun(schedule: Schedule = SCHEDULE, device: str = "cpu") -> State:
+    return start(network().to(device), schedule.optimizer, schedule.optimizer_settings)
 
 
 def training(
@@ -74,11 +74,14 @@ def assert_same(found: Packed, want: Packed) -> None:
     assert [name for name in want[0] if not torch.equal(found[0][name], want[0][name])] == []
 
 
-@pytest.mark.parametrize(
+every_way = pytest.mark.parametrize(
     ("method", "schedule"),
     [(method, SCHEDULE) for method in METHODS.values()] + [(METHODS["both"], s) for s in OPTIMIZERS.values()],
     ids=[*METHODS, *OPTIMIZERS],
 )
+
+
+@every_way
 def test_restored_at_every_step_all_that_follows_is_the_same(method: Method, schedule: Schedule) -> None:
     whole = training(method, schedule=schedule)
     assert len(whole) == 3 * (3 + 1)
@@ -91,12 +94,13 @@ def test_restored_at_every_step_all_that_follows_is_the_same(method: Method, sch
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_too() -> None:
+@every_way
+def test_on_a_gpu_too(method: Method, schedule: Schedule) -> None:
     with torch.backends.cudnn.flags(deterministic=True):
-        whole = training(METHODS["both"], device="cuda")
-        middle = restored(start(network().to("cuda")), *whole[5][1])
+        whole = training(method, None, "cuda", schedule)
+        middle = restored(begun(schedule, "cuda"), *whole[5][1])
         assert middle.losses[0].is_cuda
-        assert_same(training(METHODS["both"], middle, "cuda")[-1][1], whole[-1][1])
+        assert_same(training(method, middle, "cuda", schedule)[-1][1], whole[-1][1])
 
 
 def test_the_memory_of_each_optimiser_is_in_its_checkpoint() -> None:
