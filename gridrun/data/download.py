@@ -51,6 +51,11 @@ class Remote:
     def name(self) -> str:
         return self.address.rpartition("/")[2]
 
+    @property
+    def kind(self) -> str:
+        """Of the checksum: "md5" or "sha256"."""
+        return "sha256" if len(self.checksum) == 64 else "md5"
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -100,6 +105,8 @@ FILES: dict[str, list[Remote] | Listed] = {
 def download(name: str, data_dir: str | Path | None = None, tell: Tell | None = None) -> list[Path]:
     """Fetch every file of a data set into its place under `data_dir`; the files, or the tops of archives, there.
 
+    A file that is there already, as published, is not fetched again.
+
     Raises ValueError for a data set that is not fetched or a file that is not what was published, OSError where the
     address does not answer.
     """
@@ -107,7 +114,16 @@ def download(name: str, data_dir: str | Path | None = None, tell: Tell | None = 
         raise ValueError(f"{name} is not fetched; there are {', '.join(FILES)}")
     root, files = data_folder(data_dir), FILES[name]
     remotes = files.remotes() if isinstance(files, Listed) else files
-    return [path for remote in remotes for path in fetch(remote, root, tell)]
+    return [path for remote in remotes for path in (there(remote, root) or fetch(remote, root, tell))]
+
+
+def there(remote: Remote, root: Path) -> list[Path]:
+    """The file itself if it is in its place and as published; nothing otherwise, nor for an unpacked archive."""
+    path = root / remote.folder / remote.name
+    if not path.is_file():
+        return []
+    found = hashlib.new(remote.kind, path.read_bytes(), usedforsecurity=False).hexdigest()
+    return [path] if found == remote.checksum else []
 
 
 def fetch(remote: Remote, root: Path, tell: Tell | None = None) -> list[Path]:
@@ -127,8 +143,7 @@ def fetch(remote: Remote, root: Path, tell: Tell | None = None) -> list[Path]:
 
 def received(remote: Remote, path: Path, tell: Tell | None) -> None:
     """Write what the address sends to `path`; ValueError unless it is the published file."""
-    kind = "sha256" if len(remote.checksum) == 64 else "md5"
-    digest = hashlib.new(kind, usedforsecurity=False)
+    digest = hashlib.new(remote.kind, usedforsecurity=False)
     with answered(remote.address) as answer, open(path, "xb") as file:
         n, total = 0, int(answer.headers.get("Content-Length") or 0)
         while chunk := answer.read(CHUNK):
@@ -138,8 +153,8 @@ def received(remote: Remote, path: Path, tell: Tell | None) -> None:
                 tell(remote.name, n, total)
     if digest.hexdigest() != remote.checksum:
         raise ValueError(
-            f"{remote.address} sent {n:,} bytes with {kind.upper()} {digest.hexdigest()}, not {remote.checksum}: "
-            "nothing was kept; try again, or fetch it by hand"
+            f"{remote.address} sent {n:,} bytes with {remote.kind.upper()} {digest.hexdigest()}, "
+            f"not {remote.checksum}: nothing was kept; try again, or fetch it by hand"
         )
 
 

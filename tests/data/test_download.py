@@ -154,6 +154,10 @@ def test_files_are_checked_by_the_list_beside_them(
     monkeypatch.setitem(FILES, "ecg", Listed(address, list(contents), "mitdb"))
     download.download("ecg", tmp_path / "data")
     assert {name: (tmp_path / "data" / "mitdb" / name).read_bytes() for name in contents} == contents
+    (tmp_path / "data" / "mitdb" / "1.hea").write_bytes(b"damaged")
+    told: list[str] = []
+    download.download("ecg", tmp_path / "data", lambda name, *_: told.append(name))
+    assert told == ["1.hea"]  # what is there as published is not fetched again
     publish("1.dat", b"other signal")
     with pytest.raises(ValueError, match=r"1\.dat sent 12 bytes with SHA256 .*nothing was kept"):
         download.download("ecg", tmp_path / "again")

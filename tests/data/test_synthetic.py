@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,40 @@ def test_tones_are_features_of_known_labels_and_kept(tmp_path: Path, monkeypatch
     assert torch.allclose(both.std((0, 1)), torch.ones(40), atol=1e-3)
     monkeypatch.setattr(tones, "_made", None)  # kept: not made again
     assert torch.equal(data.test_images("tones")[0], splits.test[0])
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("name", "n_epochs", "chance", "learnt"), [("synthetic_ecg", 10, 0.25, 0.55), ("tones", 12, 0.125, 0.45)]
+)
+def test_a_small_lsnn_learns_what_an_untrained_one_guesses(
+    name: str, n_epochs: int, chance: float, learnt: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gridrun.nn.lsnn import LSNN
+    from gridrun.training.seeding import generator
+
+    monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
+    splits = data.load(name)
+    network = LSNN(data.about(name).sample_shape, splits.n_classes, n_hidden=32, generator=generator(0, "weights"))
+
+    def right() -> float:
+        with torch.no_grad():
+            return (network(splits.test[0]).argmax(1) == splits.test[1]).float().mean().item()
+
+    assert right() < 1.6 * chance
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for epoch in range(n_epochs):
+        for batch in torch.randperm(len(splits.train[1]), generator=generator(0, "order", epoch)).split(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(splits.train[0][batch]), splits.train[1][batch]).backward()
+            optimizer.step()
+    assert right() > learnt
