@@ -72,3 +72,15 @@ def nearest(name: object, known: Iterable[object]) -> str:
         return f"did you mean {close[0]!r}?"
     shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
     return f"it has {shown}" if names else "it is empty"
+
+
+def among(name: object, known: Iterable[object]) -> str:
+    """As `nearest`, for a list to choose from, in its own order.
+
+    >>> among("fast", ["exact", "screened", "fused"])
+    'there are exact, screened, fused'
+    """
+    names = [str(k) for k in known]
+    words = nearest(name, names)
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return f"there are {', '.join(names[:40])}{more}" if words.startswith("it has") else words

@@ -22,8 +22,8 @@ from light import lines, note
 from gridrun import ensure, explain, run, work
 from gridrun.faults.campaign import Campaign
 from gridrun.provenance import circumstances
-from gridrun.tasks.campaign import ARGUMENTS, fault_counts
-from gridrun.tasks.stored_blocks import planned, row_of, totals
+from gridrun.tasks.campaign import ARGUMENTS, fault_counts, row_of
+from gridrun.tasks.stored_blocks import planned, totals
 
 N_FAULTS, BLOCK, CHUNK = 60, 5, 30
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..faults.campaign import Campaign
-    from ..faults.verdicts import Counts
     from ..faults.weight_fault import WeightFault
 
 BLOCK, CHUNK = 128, 1000  # faults and images of a point: some ten seconds for ResNet20
@@ -69,13 +68,16 @@ def blocks(
 ) -> list[Point]:
     """The grid of a campaign, all blocks of the first chunk of images first; run `fault_counts` over it.
 
-    block: faults of a point, by default those of BLOCKS; chunk: its images.
+    It is the same whatever is stored; `stored_blocks.planned` asks the store first. block: faults of a point, by
+    default those of BLOCKS; chunk: its images.
 
-    >>> [(len(p["faults"]), p["images"]) for p in blocks({}, [("fc", (0, 0), 30, "flip", 0)] * 3, 5, block=2, chunk=4)]
+    >>> from gridrun.faults.weight_fault import WeightFault
+    >>> faults = [WeightFault("fc", (0, i), 30) for i in range(3)]
+    >>> [(len(p["faults"]), p["images"]) for p in blocks({}, faults, 5, block=2, chunk=4)]
     [(2, (0, 4)), (1, (0, 4)), (2, (4, 5)), (1, (4, 5))]
     """
     block = block or BLOCKS.get(arithmetic, BLOCK)
-    rows = [tuple(fault) if isinstance(fault, tuple) else _row(fault) for fault in faults]
+    rows = list(map(row_of, faults))
     common = {"network_point": network, "fmt": fmt, "arithmetic": arithmetic}
     return [
         {**common, "faults": tuple(rows[start : start + block]), "images": (first, min(first + chunk, n_images))}
@@ -84,7 +86,8 @@ def blocks(
     ]
 
 
-def _row(fault: WeightFault) -> FaultRow:
+def row_of(fault: WeightFault) -> FaultRow:
+    """A fault as a point has it."""
     return fault.layer, tuple(fault.index), fault.bit, fault.kind, fault.mask
 
 
@@ -170,22 +173,3 @@ def load(key: NetworkKey) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
         model = zoo.network(point["network"], point["dataset"])
         zoo.load_weights(model, point["weights_file"]).to(point["device"])
         return model, test_images(point["dataset"], point["data_dir"])
-
-
-def totals(results: Iterable[Mapping[str, Any]], n_faults: int) -> list[Counts]:
-    """The counts of each fault over all images, from the results of blocks() in their order."""
-    from ..faults.verdicts import Counts
-
-    found = [Counts(0, 0, 0, 0)] * n_faults
-    for number, row in _numbered(results, n_faults):
-        found[number] = found[number] + Counts(*map(int, row))
-    return found
-
-
-def _numbered(results: Iterable[Mapping[str, Any]], n_faults: int) -> Iterator[tuple[int, Any]]:
-    """Every row of counts with the number of its fault: blocks follow each other, chunk after chunk."""
-    number = 0
-    for result in results:
-        for row in result["counts"]:
-            yield number % n_faults, row
-            number += 1

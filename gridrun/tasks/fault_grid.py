@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import UsageError, cachable, configure, get, run
 from ..architectures import ARCHITECTURES, NOT_IN_KEY, digits_cnn
 from . import campaign as engine
+from .stored_blocks import totals
 
 if TYPE_CHECKING:
     from ..faults.intervals import Rate
@@ -108,6 +109,7 @@ def part_of_campaign(point: Point) -> dict[str, Any]:
 
     from ..faults.injection import layer_shapes
 
+    check_rows(point)
     network = _published(point) if get(point, "weights_id") else _trained(point)
     model, (images, _) = engine.load(engine.NetworkKey(network))
     shapes = layer_shapes(model)
@@ -119,11 +121,21 @@ def part_of_campaign(point: Point) -> dict[str, Any]:
     once = [(block["faults"], result["is_no_op"]) for block, result in zip(grid, results) if block["images"][0] == 0]
     return {
         "rows": [row for rows, _ in once for row in rows],
-        "counts": np.array(engine.totals(results, len(faults)), dtype=np.int64),
+        "counts": np.array(totals(grid, results, faults), dtype=np.int64),
         "is_no_op": np.array([proven for _, block in once for proven in block], dtype=bool),
         "shapes": {layer: list(shape) for layer, shape in shapes.items()},
         "accuracy": sum(n_correct.values()) / n_images,
     }
+
+
+def check_rows(point: Point) -> None:
+    """Raise UsageError for some rows of a list by cell: the rates are put together from all cells."""
+    name, rows = get(point, "faults"), get(point, "rows")
+    if name == "cells" and rows is not None:
+        raise UsageError(
+            f"rows={rows} with faults=cells: the rates weigh every layer and bit, so every cell needs its faults; "
+            "leave rows out and take a smaller n_faults, or take faults=published"
+        )
 
 
 def fault_list(point: Point, shapes: Shapes) -> list[WeightFault]:

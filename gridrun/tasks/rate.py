@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import UsageError, cachable, run
-from ..errors import nearest
-from .campaign import KEYS, FaultRow, NetworkKey, Point, load
+from ..errors import among
+from .campaign import KEYS, FaultRow, NetworkKey, Point, load, row_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 # inference of the naive loop takes 1.2; so a fault costs as much as one more image, and one image a fault is enough for
 # the allocation to choose from. 100 faults of two images are a step of half a second.
 FAULT_COST, MIN_IMAGES, BLOCK = 1.0, 1, 100
-# Bits that are alike: the top of the exponent, which decides nearly all; the rest of it and the sign; the mantissa.
-BITS: dict[str, dict[str, tuple[int, ...]]] = {
-    "fp32": {"30": (30,), "23-29, 31": (*range(23, 30), 31), "0-22": tuple(range(23))},
-    "fp16": {"14": (14,), "10-13, 15": (*range(10, 14), 15), "0-9": tuple(range(10))},
-    "bf16": {"14": (14,), "7-13, 15": (*range(7, 14), 15), "0-6": tuple(range(7))},
-    "int8": {"6-7": (6, 7), "4-5": (4, 5), "0-3": tuple(range(4))},
-}
 
 
 def plan_of(n_images: int, n_threads: int = 1) -> Plan:
@@ -60,11 +53,11 @@ def strata(shapes: Shapes, kinds: Sequence[str] = ("flip",), fmt: str = "fp32") 
      'bits 14, stuck1': 18, 'bits 7-13, 15, stuck1': 144, 'bits 0-6, stuck1': 126}
     """
     from ..faults.bits import WHOLE_WORD
-    from ..faults.strata import strata_of
+    from ..faults.strata import BITS_OF, strata_of
 
     found = {}
     for kind in kinds:
-        bits = {"all": (0,)} if kind in WHOLE_WORD else BITS[fmt]
+        bits = {"all": (0,)} if kind in WHOLE_WORD else BITS_OF[fmt]
         for name, faults in strata_of(shapes, bits, kind=kind).items():
             found[name if len(kinds) == 1 else f"{name}, {kind}"] = faults
     return found
@@ -79,7 +72,7 @@ def layers_like(shapes: Shapes, patterns: str | None) -> dict[str, tuple[int, ..
     wanted = ["*"] if patterns is None else [pattern.strip() for pattern in patterns.split(",")]
     for pattern in wanted:
         if not fnmatch.filter(shapes, pattern):
-            raise UsageError(f"no layer {pattern!r}; {nearest(pattern, shapes)}")
+            raise UsageError(f"no layer {pattern!r}; {among(pattern, shapes)}")
     return {name: shape for name, shape in shapes.items() if any(fnmatch.fnmatchcase(name, p) for p in wanted)}
 
 
@@ -132,8 +125,9 @@ class Measure:
         from ..faults.verdicts import Counts
 
         columns = columns_of(images.shape[1])
+        rows = tuple(map(row_of, faults))
         grid = [
-            {**self.common, "faults": rows_of(faults[start:end]), "images": numbers(images[start:end, first:last])}
+            {**self.common, "faults": rows[start:end], "images": numbers(images[start:end, first:last])}
             for start, end in ((start, start + BLOCK) for start in range(0, len(faults), BLOCK))
             for first, last in columns
         ]
@@ -154,10 +148,6 @@ def columns_of(n: int) -> list[tuple[int, int]]:
     """
     ends = [0, *(2**k for k in range(n.bit_length()) if 2**k < n), n]
     return list(zip(ends, ends[1:]))
-
-
-def rows_of(faults: Sequence[WeightFault]) -> tuple[FaultRow, ...]:
-    return tuple((f.layer, tuple(f.index), f.bit, f.kind, f.mask) for f in faults)
 
 
 def numbers(images: np.ndarray) -> tuple[tuple[int, ...], ...]:

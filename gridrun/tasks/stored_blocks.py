@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .. import explain, open_store
-from .campaign import ARGUMENTS, BLOCK, BLOCKS, CHUNK, KEYS, FaultRow, Point, fault_counts
+from .campaign import ARGUMENTS, BLOCK, BLOCKS, CHUNK, KEYS, FaultRow, Point, fault_counts, row_of
 
 if TYPE_CHECKING:
     from ..faults.verdicts import Counts
@@ -103,13 +103,8 @@ def _overlap(a: Interval, b: Interval) -> bool:
     return a[0] < b[1] and b[0] < a[1]
 
 
-def row_of(fault: WeightFault) -> FaultRow:
-    """A fault as a point has it."""
-    return fault.layer, tuple(fault.index), fault.bit, fault.kind, fault.mask
-
-
 def totals(grid: Sequence[Point], results: Iterable[Mapping[str, Any]], faults: Sequence[WeightFault]) -> list[Counts]:
-    """The counts of each fault, summed over the blocks of planned() and their results."""
+    """The counts of each fault, summed over the blocks of a campaign and their results."""
     from ..faults.verdicts import Counts
 
     found = {row_of(fault): Counts(0, 0, 0, 0) for fault in faults}

@@ -17,6 +17,7 @@ from gridrun.faults.cells import by_cell
 from gridrun.faults.fault_list import write
 from gridrun.faults.injection import is_no_op, layer_shapes, stored_as
 from gridrun.faults.naive import logits_of, naive_counts
+from gridrun.faults.sampling import published
 from gridrun.faults.verdicts import Counts, predictions
 from gridrun.faults.weight_fault import WeightFault
 from gridrun.tasks import campaign as engine
@@ -127,10 +128,18 @@ def test_shares_of_verdicts_add_up(grid: list[dict]) -> None:
 
 
 def test_rows_of_the_list_and_parts_without_any(grid: list[dict]) -> None:
-    points = found(gridrun.split(gridrun.configure(grid, {"rows": "3:5"}), "part", parts(2)))
+    grid = gridrun.configure(grid, {"rows": "3:5", "faults": "published"})
+    points = found(gridrun.split(grid, "part", parts(2)))
     campaign = joined(points)
     model = settings.trained(trained())
-    assert campaign.faults == by_cell(layer_shapes(model), 1)[3:5] and len(points[1]["rows"]) == 0
+    assert campaign.faults == published(layer_shapes(model))[3:5] and len(points[1]["rows"]) == 0
+
+
+def test_rows_of_a_list_by_cell_are_refused_before_anything_is_computed(grid: list[dict], store: Path) -> None:
+    before = sorted(store.rglob("*"))
+    with pytest.raises(UsageError, match="rows=0:5 with faults=cells: .* leave rows out") as refused:
+        found(gridrun.configure(grid, {"rows": "0:5", "n_epochs": [1, 0]}))
+    assert "Traceback" not in str(refused.value) and sorted(store.rglob("*")) == before
 
 
 def test_published_results_are_those_of_the_same_faults(grid: list[dict], tmp_path: Path) -> None:
