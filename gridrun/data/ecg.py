@@ -7,7 +7,7 @@ ectopic, ventricular ectopic, fusion; the fifth, paced and unclassifiable beats,
 pacemakers, as AAMI asks. The networks of Buechel, Faber and Muir (ICLR 2022) had four classes too, of a table that is
 not published.
 
-Two data sets: `ecg` splits beats, so beats of one patient are in all parts, as in the paper: it says how well a network
+Two data sets: `ecg` splits beats, so beats of one patient are in all parts, as in that code: it says how well a network
 knows these patients. `ecg_by_record` (see there) splits patients.
 
 Classes are equal in number in each part. The split comes first, within each class: a tenth of the beats for the test.
