@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from gridrun import UsageError, data, run, split
-from gridrun.architectures import cnn, digits_cnn, ecg_lsnn, resnet32, speech_lsnn
+from gridrun.architectures import ARCHITECTURES, cnn, digits_cnn, ecg_lsnn, resnet32, speech_lsnn
 from gridrun.data.splits import Splits
 from gridrun.tasks import settings
 from gridrun.tasks import train as task
@@ -163,6 +165,15 @@ def test_the_networks_have_the_sizes_that_are_published() -> None:
     found = {name: sum(p.numel() for p in settings.network(point).parameters()) for name, point in sizes.items()}
     cifar = 64 * (3 * 16 + 1) + 64 * (64 * 16 + 1) + (64 * 36 + 1) * 256 + 257 * 64 + 65 * 10
     assert found == {"ecg": 67_076, "speech": 77_832, "cifar": cifar, "resnet": 464_154}
+
+
+def test_the_page_on_networks_has_every_architecture_with_its_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w.()]+)` \|.* ([\d,]+) \| `", page, re.MULTILINE))
+    points = {name: architecture.make() for name, architecture in ARCHITECTURES.items()}
+    points["cnn.make_cifar()"] = cnn.make_cifar()
+    found = {name: sum(p.numel() for p in settings.network(point).parameters()) for name, point in points.items()}
+    assert {name: int(number.replace(",", "")) for name, number in rows.items()} == found
 
 
 def test_called_directly_it_returns_weights() -> None:
