@@ -112,6 +112,12 @@ def test_by_record_no_patient_is_on_both_sides(monkeypatch: pytest.MonkeyPatch) 
     assert not set(train) & set(validation)
 
 
+def test_the_symbols_of_each_class_are_those_of_aamis_table() -> None:
+    """ANSI/AAMI EC57, as de Chazal, O'Dwyer and Reilly (2004) print it in their table 1."""
+    table = {"N": 0, "L": 0, "R": 0, "e": 0, "j": 0, "A": 1, "a": 1, "J": 1, "S": 1, "V": 2, "E": 2, "F": 3}
+    assert table == ecg.CLASS_OF
+
+
 def test_the_records_are_those_of_aami_and_half_of_them_test() -> None:
     tested = {str(record) for record in ecg_by_record.TEST_RECORDS}
     assert len(ecg.RECORDS) == 44 and len(tested) == 22 and tested < set(ecg.RECORDS)

@@ -60,6 +60,13 @@ def test_the_published_lists_make_the_parts(commands: Path) -> None:
         assert len(silence) == len(unknown) == int(np.ceil(len(wanted) / 10))
 
 
+def test_training_clips_are_all_the_others_and_no_noise(commands: Path) -> None:
+    folder = commands / speech_commands.FOLDER
+    words = [*speech_commands.WORDS, "bed", "cat"]
+    wanted = sorted(f"{word}/{speaker}_nohash_0.wav" for word in words for speaker in "adefg")
+    assert speech_commands.names_of("train", folder) == wanted
+
+
 def test_commands_are_the_standardised_features_of_their_files(commands: Path) -> None:
     splits = data.load("speech_commands", commands, validation_fraction=0.1)
     assert splits.validation is not None and splits.n_classes == 8
