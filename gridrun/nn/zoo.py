@@ -10,6 +10,7 @@ Reliability Studies"), and their published weights.
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -183,7 +184,8 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} holds no weights that can be read without running code: {error}") from error
+        why = f"{path} holds no weights that can be read without running code"
+        raise ValueError(f"{why}: {_shortened(str(error))}") from error
     state = _state(found)
     if state is None:
         raise ValueError(f"{path} is no state dict of tensors, nor has it one under 'state_dict' or 'net'")
@@ -195,6 +197,21 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
             if key in state:  # old files do not count batches
                 value.copy_(state[key])
     return model
+
+
+def _shortened(text: str) -> str:
+    """What is wrong with a file, from torch's error: without its advice to run the code in the file.
+
+    >>> _shortened("Weights only load failed. (1) ... set `weights_only` to `False`, ...: GLOBAL a.B was not allowed")
+    'it needs a.B'
+    """
+    if name := re.search(r"GLOBAL (\S+)", text):
+        return f"it needs {name[1]}"
+    if not text.strip():
+        return "it ends early"
+    first = text.strip().splitlines()[0].split(". ")[0]
+    is_told = " " in first and not first.startswith("Weights only")
+    return first if is_told else "its contents are of no kind that weights have"
 
 
 def _state(found: object) -> dict[str, Tensor] | None:
