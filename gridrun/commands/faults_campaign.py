@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, among
 from ..progress import duration
+from . import _how, _rate
 from ._bar import Bar
-from ._lists import FILE, check_folder, read
+from ._lists import FILE, check_folder, n_bits, of_kind, read_for
 from ._network import Network, device_of, named, on_gpu, placed
 from ._points import is_done, plural
 
@@ -54,6 +54,7 @@ only themselves. --rows counts from 0, without the last, over the rows of the li
 @click.option("-n_threads", "--n_threads", type=click.IntRange(1), default=1, metavar="N", help="Blocks side by side.")
 @click.option("-mode", "--mode", metavar="PROFILE", help="Where: a profile of launch/; here by default.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Of the counts, as CSV.")
+@click.option("-every-count", "--every-count", is_flag=True, help="In the file also due, sdc5 and correct.")
 def command(
     name: str,
     dataset: str,
@@ -69,6 +70,7 @@ def command(
     n_threads: int,
     mode: str | None,
     output: Path | None,
+    every_count: bool,
 ) -> bool:
     """Inject each fault of a list into a network, alone, and count masked, non-critical and critical images."""
     from ..data import test_images
@@ -81,14 +83,16 @@ def command(
 
     check_folder(output)
     check_ways(kind, fmt, arithmetic)
+    if every_count and (output is None or arithmetic != "exact"):
+        raise UsageError("--every-count: want --output for its columns, and exact arithmetic, which alone knows them")
     device = device_of(use_cuda)
     network = Network.find(name, dataset, weights, data_dir)
     with mendable():
         model = zoo.load_weights(zoo.network(network.name, network.dataset), network.weights)
         n_there = len(test_images(network.dataset, network.data_dir)[1])
-    listed = read(list_file, layer_shapes(model), n_bits(fmt))
+    listed = read_for(model, list_file, n_bits(fmt))
     chosen = rows_of(rows, len(listed.faults))
-    faults = [listed.faults[n] if kind is None else replace(listed.faults[n], kind=kind) for n in chosen]
+    faults = of_kind(listed, kind, chosen, list_file)
     n_images = min(images or n_there, n_there)
     point = published_network(network.name, network.dataset, network.weights, network.data_dir, device)
     grid = planned(point, faults, n_images, fmt, arithmetic)
@@ -98,13 +102,16 @@ def command(
     results = stored(grid)
     counts = totals(grid, results, faults)
     tell(counts, n_images, time.monotonic() - begin)
+    for line in _rate.told(faults, counts, layer_shapes(model), fmt):
+        click.echo(line)
     reports = [result["report"] for result in results]
     click.echo(f"{arithmetic} arithmetic: {ways(reports)}")
     if arithmetic != "exact":
         click.echo(screened(reports))
     if output is not None:
-        write(output, faults, counts, [listed.numbers[n] for n in chosen])
-        click.echo(f"counts in {output}")
+        write(output, faults, counts, [listed.numbers[n] for n in chosen], every_count)
+        _how.write(output, {**how(point, n_images, fmt, arithmetic), **_how.surroundings(reports)})
+        click.echo(f"counts in {output}, how they were obtained in {_how.path_of(output).name}")
     return True
 
 
@@ -119,14 +126,7 @@ def check_ways(kind: str | None, fmt: str, arithmetic: str) -> None:
         ("arithmetic", arithmetic, ARITHMETICS),
     ):
         if value not in known:
-            raise UsageError(f"no {what} {value!r}; {nearest(value, known)}")
-
-
-def n_bits(fmt: str) -> int:
-    """Of a word of this format."""
-    from ..faults.bits import FORMATS
-
-    return FORMATS[fmt].bits
+            raise UsageError(f"no {what} {value!r}; {among(value, known)}")
 
 
 def rows_of(text: str | None, n_rows: int) -> range:
@@ -144,6 +144,12 @@ def rows_of(text: str | None, n_rows: int) -> range:
     if not found:
         raise UsageError(f"--rows={text} holds none of the list's {n_rows} rows")
     return found
+
+
+def how(point: dict[str, Any], n_images: int, fmt: str, arithmetic: str) -> dict[str, Any]:
+    """What decides the counts, for the file beside them."""
+    named = {key: point[key] for key in ("network", "dataset", "weights_id")}
+    return {**named, "weights": point["weights_file"], "images": n_images, "format": fmt, "arithmetic": arithmetic}
 
 
 def computed(grid: Grid, n_threads: int, mode: str | None, name: str, n_injections: int) -> bool:
@@ -183,15 +189,11 @@ def stored(grid: Grid) -> list[dict[str, Any]]:
 
 
 def tell(counts: Sequence[Counts], n_images: int, seconds: float) -> None:
-    """The shares of the verdicts, and the critical rate with its interval over faults."""
-    from ..faults.intervals import rate_interval
-
+    """The shares of the verdicts."""
     total = sum(counts[1:], counts[0])
     shares = [100 * part / total.n_injections for part in total[1:4]]
     click.echo(f"{plural(len(counts), 'fault')} x {plural(n_images, 'image')} ({duration(seconds)})")
     click.echo("masked {:.2f} %, non-critical {:.2f} %, critical {:.2f} %".format(*shares))
-    low, high = rate_interval([c.critical for c in counts], [c.n_injections for c in counts], 0.99)[:2]
-    click.echo(f"critical rate {shares[2]:.2f} %, {100 * low:.2f} to {100 * high:.2f} % at 99 %, faults as clusters")
 
 
 def screened(reports: Iterable[dict[str, Any]]) -> str:

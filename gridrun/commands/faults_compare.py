@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ._lists import FILE, read
+from . import _how
+from ._lists import FILE, results
 from ._network import Network, placed
 from ._points import plural
 from ._screen import FORMATS, show_rows
 
 if TYPE_CHECKING:
     from ..faults.comparison import Comparison, Row
-    from ..faults.fault_list import FaultList
 
 EPILOG = """\b
 Examples:
@@ -60,17 +59,10 @@ def command(
             click.echo(f"and {len(apart) - n_rows} more with another critical count: --format=csv shows all")
     else:
         show_rows([as_row(row) for row in found.rows], form)
-    for line in [*([tf32_line(found, network)] if network else []), *verdict(found, within)]:
+    notes = [f"note: {line}" for line in _how.differences(_how.read(ours), _how.read(published))]
+    for line in [*notes, *([tf32_line(found, network)] if network else []), *verdict(found, within)]:
         click.echo(line, err=form != "table")
     return found.agrees(within)
-
-
-def results(path: Path) -> FaultList:
-    """The list in a file, with results."""
-    found = read(path)
-    if found.counts is None:
-        raise UsageError(f"{path} has no results: it lacks n_injections, masked, non_critical, critical")
-    return found
 
 
 def as_row(row: Row) -> dict[str, Any]:
@@ -122,6 +114,7 @@ def verdict(found: Comparison, within: int) -> list[str]:
     if uneven:
         lines.append(f"{plural(len(uneven), 'fault')} ran on another number of images than the published ones")
     if found.agrees(within):
-        return [*lines, f"they agree: within {within} critical images on every fault"]
-    why = f"{plural(len(beyond), 'fault')} beyond {within} critical images" if beyond else "not the same faults"
+        return [*lines, f"they agree: within {plural(within, 'critical image')} on every fault"]
+    far = f"{plural(len(beyond), 'fault')} beyond {plural(within, 'critical image')}"
+    why = far if beyond else "not the same faults"
     return [*lines, f"they do not agree: {why if n else 'no fault is in both'}"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError, nearest
-from ._lists import check_folder
+from ..errors import UsageError, among
+from ._lists import check_folder, refuse_grouped
 from ._network import named, spelt
+from ._points import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,12 +74,15 @@ def command(
         shapes = chosen(layer_shapes(model), layers, strategy)
         faults = draw(strategy, shapes, seed, error, t_of(confidence), kinds_of(kinds), bits)
         text = to_text(translated(faults, model) if is_tensorflow else faults)
+    if not faults:
+        raise UsageError(f"--error={error:g} asks for fewer than one fault of each layer: take a smaller error")
     if output is None:
         click.echo(text, nl=False)
         return
     check_folder(output)
     write_whole(output.absolute(), text.encode())
-    click.echo(f"{len(faults):,} faults in {output} ({n_weights(shapes):,} weights in {len(shapes)} layers of {name})")
+    where = f"{n_weights(shapes):,} weights in {plural(len(shapes), 'layer')} of {name}"
+    click.echo(f"{len(faults):,} fault{'s' * (len(faults) != 1)} in {output} ({where})")
 
 
 def chosen(shapes: Shapes, layers: str | None, strategy: str) -> Shapes:
@@ -90,7 +94,7 @@ def chosen(shapes: Shapes, layers: str | None, strategy: str) -> Shapes:
     names = [name.strip() for name in layers.split(",")]
     for name in names:
         if name not in shapes:
-            raise UsageError(f"no layer {name!r}; {nearest(name, shapes)}")
+            raise UsageError(f"no layer {name!r}; {among(name, shapes)}")
     return {name: shapes[name] for name in names}
 
 
@@ -101,7 +105,7 @@ def kinds_of(words: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(word.strip() for word in words.split(",")))
     for kind in kinds:
         if kind not in KINDS:
-            raise UsageError(f"no kind of fault {kind!r}; {nearest(kind, KINDS)}")
+            raise UsageError(f"no kind of fault {kind!r}; {among(kind, KINDS)}")
     return kinds
 
 
@@ -146,7 +150,5 @@ def translated(faults: list[WeightFault], model: nn.Module) -> list[WeightFault]
     from ..faults.injection import layer_shapes
     from ..faults.keras_list import to_tensorflow
 
-    for path, module in model.named_modules():
-        if getattr(module, "groups", 1) > 1:
-            raise UsageError(f"--tensorflow: {path} is a grouped convolution, which Keras names and orders otherwise")
+    refuse_grouped(model, "--tensorflow")
     return to_tensorflow(faults, layer_shapes(model))

@@ -39,11 +39,13 @@ WHOLE = re.compile(r"\s*\d{1,15}\s*", re.ASCII)
 
 
 class FaultList(NamedTuple):
-    """What a CSV file holds. `counts` is None where it has no results; `numbers` is its column Injection."""
+    """What a CSV file holds. `counts` is None where it has no results; `numbers` is its column Injection; `lines` are
+    those of the file, from 1, where each fault stands."""
 
     faults: list[WeightFault]
     counts: list[Counts] | None
     numbers: list[int]
+    lines: Sequence[int] = ()
 
 
 class BadRow(NamedTuple):
@@ -89,11 +91,20 @@ def parse(text: str, shapes: Shapes | None = None, name: str = "the fault list",
         raise BadFaultList(name, reader.bad)
     if reader.uneven:
         lines = ", ".join(map(str, reader.uneven[:10])) + (", ..." if len(reader.uneven) > 10 else "")
-        warnings.warn(
-            f"{name}: n_injections is not masked + non_critical + critical in {len(reader.uneven)} rows (line {lines})",
-            stacklevel=3,
-        )
-    return FaultList(reader.faults, reader.counts if reader.has_counts else None, reader.numbers)
+        rows = f"{len(reader.uneven)} row{'s' * (len(reader.uneven) > 1)} (line {lines})"
+        warnings.warn(f"{name}: n_injections is not masked + non_critical + critical in {rows}", stacklevel=3)
+    return FaultList(reader.faults, reader.counts if reader.has_counts else None, reader.numbers, reader.lines)
+
+
+def layers_in(path: str | Path) -> set[str]:
+    """The names in the column Layer of a file, whatever else is wrong with it; none where there is no such column."""
+    text = Path(path).read_bytes().decode("utf-8-sig", "replace")
+    rows = (cells for _, cells in _rows(text))
+    header = [cell.strip() for cell in next(rows, [])]
+    if "Layer" not in header:
+        return set()
+    place = header.index("Layer")
+    return {cells[place].strip() for cells in rows if len(cells) > place}
 
 
 class _Reader:
@@ -104,6 +115,7 @@ class _Reader:
         self.faults: list[WeightFault] = []
         self.counts: list[Counts] = []
         self.numbers: list[int] = []
+        self.lines: list[int] = []
         self.bad: list[BadRow] = []
         self.uneven: list[int] = []
         self.seen: dict[tuple[str, object], int] = {}  # the line where a fault or a number first stood
@@ -143,6 +155,7 @@ class _Reader:
             return
         self.faults.append(fault)
         self.numbers.append(number)
+        self.lines.append(line)
         if counts is not None:
             self.counts.append(counts)
             if counts.n_injections != counts.masked + counts.non_critical + counts.critical:

@@ -8,11 +8,13 @@ must make its layers in the order of `shapes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from .weight_fault import Shapes, WeightFault
 
+NAME = re.compile(r"(conv2d|dense)(_\d+)?")
 # By dimensions: Keras's name, and which of torch's axes each of its own is.
 KINDS_OF_LAYER: dict[int, tuple[str, tuple[int, ...]]] = {
     4: ("conv2d", (2, 3, 1, 0)),
@@ -34,6 +36,15 @@ def keras_names(shapes: Shapes) -> dict[str, str]:
         found[layer] = f"{name}_{n}" if n else name
         n_of[len(shape)] += 1
     return found
+
+
+def is_tensorflow(layers: Collection[str], shapes: Shapes) -> bool:
+    """Whether a list with these layers is one of Keras's names; `shapes` are those of the PyTorch network.
+
+    >>> is_tensorflow({"conv2d", "dense"}, {"conv1": (16, 3, 3, 3)}), is_tensorflow({"fc"}, {"conv1": (16, 3, 3, 3)})
+    (True, False)
+    """
+    return not any(layer in shapes for layer in layers) and any(map(NAME.fullmatch, layers))
 
 
 def keras_shapes(shapes: Shapes) -> dict[str, tuple[int, ...]]:

@@ -91,6 +91,8 @@ def test_the_other_strategies_on_chosen_layers(typed: Typed, strategy: str) -> N
         (["-n", "ResNet20", "--kinds=stuck0,stuck1"], "one kind"),
         (["-n", "ResNet20", "--kinds=flop"], "did you mean 'flip'?"),
         (["-n", "ResNet20", "--strategy=exhaustive"], "8,586,752 faults"),
+        (["-n", "ResNet20", "--error=.99"], "--error=0.99 asks for fewer than one fault"),
+        (["-n", "ResNet20", "--strategy=layer", "--layers=nope"], "no layer 'nope'; there are conv1, layer1.0.conv1,"),
         (["-n", "ResNet20", "--error=2"], "want N >= 1"),
         (["-n", "ResNet20", "--confidence=99"], "between 0 and 1"),
         (["-n", "ResNet20", "-o", "nowhere/list.csv"], "there is no folder"),
@@ -100,6 +102,12 @@ def test_the_other_strategies_on_chosen_layers(typed: Typed, strategy: str) -> N
 def test_a_typing_error_is_one_line_and_exits_2(typed: Typed, words: list[str], message: str) -> None:
     status, out, err = typed("sample", *words)
     assert (status, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_one_layer_is_no_layers(typed: Typed) -> None:
+    words = ["--strategy=exhaustive", "--layers=linear", "--bits=30"]
+    _, out, _ = typed("sample", "-n", "ResNet20", *words, "-o", "list.csv")
+    assert out == "640 faults in list.csv (640 weights in 1 layer of ResNet20)\n"
 
 
 def test_an_unknown_command_names_the_near_one(typed: Typed) -> None:
@@ -126,7 +134,7 @@ def written(name: str, critical: list[int]) -> str:
     [
         ([0, 2, 40], 0, 0, "they agree: within 0 critical images on every fault"),
         ([0, 4, 41], 2, 0, "they agree: within 2"),
-        ([0, 4, 41], 1, 1, "they do not agree: 1 fault beyond 1 critical images"),
+        ([0, 4, 41], 1, 1, "they do not agree: 1 fault beyond 1 critical image"),
         ([9, 9, 9], 2, 1, "they do not agree: 3 faults beyond 2"),
     ],
 )
@@ -163,6 +171,13 @@ def test_lists_that_cannot_be_compared(typed: Typed) -> None:
     status, out, err = typed("compare", mine, "odd.csv")
     assert status == 0 and "note: odd.csv: n_injections is not" in err
     assert typed("compare", mine, "absent.csv")[0] == 2
+    write("none.csv", FAULTS, [Counts(0, 0, 0, 0)] * 3)
+    write("more.csv", FAULTS, [Counts(5, 0, 0, 5), Counts(5, 0, 0, 6), Counts(5, 5, 0, 0)])
+    for command in (["compare", "none.csv"], ["summary"]):
+        status, out, err = typed(*command, "none.csv")
+        assert (status, out) == (2, "") and "none.csv has 3 rows without a rate: line 2 has 0 critical of 0 im" in err
+    status, out, err = typed("summary", "more.csv")
+    assert (status, out) == (2, "") and "more.csv has 1 row without a rate: line 3 has 6 critical of 5 images" in err
 
 
 @pytest.mark.data

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,15 +15,19 @@ from typing import NamedTuple
 import made_cifar
 import pytest
 import torch
+from click.testing import CliRunner
 from tiny_study import TinyStudy
 
 from gridrun import cli, data
+from gridrun.commands._lazy import find
 from gridrun.commands.faults_campaign import rows_of
 from gridrun.errors import UsageError
 from gridrun.faults.fault_list import read, to_text
 from gridrun.faults.injection import layer_shapes
+from gridrun.faults.keras_list import to_tensorflow
 from gridrun.faults.naive import naive_counts
-from gridrun.faults.sampling import published
+from gridrun.faults.sampling import published, stratified
+from gridrun.faults.strata import BITS, WeightBits
 from gridrun.faults.weight_fault import WeightFault
 from gridrun.nn import zoo
 from gridrun.tasks import campaign, stored_blocks
@@ -96,6 +102,94 @@ def test_the_faster_arithmetics_say_what_they_judged(typed: Typed, arithmetic: s
     assert all(a.masked <= b.masked for a, b in zip(found, exact, strict=True))
 
 
+def test_a_list_by_strata_has_a_rate_of_its_own_and_tells_the_networks(typed: Typed) -> None:
+    shapes = layer_shapes(zoo.network("ResNet20"))
+    strata = {f"{layer} {group}": WeightBits({layer: shapes[layer]}, BITS[group]) for layer in shapes for group in BITS}
+    Path("list.csv").write_text(to_text(stratified(strata, dict.fromkeys(strata, 2))))
+    done = typed("--fault-list", "list.csv", "--images", "2", "-o", "out.csv")
+    assert done.status == 0
+    assert "\ncritical rate of these faults " in done.out and "\ncritical rate of the network " in done.out
+    assert "\n(not of the network: bit 30 is 33 % of the list, 3 % of the network's faults, layer conv1 is" in done.out
+    found, total = read("out.csv"), sum(map(len, strata.values()))
+    by_hand = sum(
+        len(strata[name]) / total * sum(c.critical for c in (found.counts or [])[2 * n : 2 * n + 2]) / 4
+        for n, name in enumerate(strata)
+    )
+    told = float(re.findall(r"critical rate of the network (\S+) %", done.out)[0])
+    lines = CliRunner().invoke(find("summary", "faults"), ["out.csv"]).output.splitlines()
+    assert lines[-1] in done.out and lines[-1].startswith("critical rate of the network ")  # known from out.csv.json
+    plain = float(re.findall(r"critical rate of these faults (\S+) %", done.out)[0])
+    assert told == pytest.approx(100 * by_hand, abs=0.006) and plain > 3 * told > 0
+
+
+def test_a_list_in_proportion_has_the_networks_rate(typed: Typed) -> None:
+    Path("list.csv").write_text(to_text(some_faults()))
+    out = typed("--fault-list", "list.csv", "--images", "1").out
+    assert "\ncritical rate " in out and "of these faults" not in out and "of the network" not in out
+
+
+def test_a_kind_that_makes_rows_the_same_is_refused_by_line(typed: Typed, sessions: Path) -> None:
+    faults = [WeightFault("conv1", (0, 0, 0, 0), bit, kind) for bit in (3, 30) for kind in ("flip", "stuck0", "stuck1")]
+    Path("list.csv").write_text(to_text(faults))
+    done = typed("--fault-list", "list.csv", "--kind", "flip", "-o", "out.csv")
+    assert (done.status, done.out) == (2, "") and not sessions.exists() and not Path("out.csv").exists()
+    assert "4 rows of list.csv would be injected twice: line 3 is then line 2, line 4 is then line 2" in done.err
+    done = typed("--fault-list", "list.csv", "--kind", "flip", "--rows", "2:4", "--images", "1", "-o", "out.csv")
+    assert done.status == 0 and [f.bit for f in read("out.csv").faults] == [3, 30]
+
+
+def test_a_list_of_tensorflow_is_converted(typed: Typed) -> None:
+    listed = [WeightFault("layer1.0.conv1", (3, 5, 0, 2), 30), WeightFault("linear", (7, 60), 30)]
+    shapes = layer_shapes(zoo.network("ResNet20"))
+    keras = to_tensorflow(listed, shapes)
+    assert [fault.layer for fault in keras] == ["conv2d_1", "dense"]
+    Path("list.csv").write_text(to_text(listed))
+    Path("keras.csv").write_text(to_text(keras))
+    assert typed("--fault-list", "list.csv", "--images", "3", "-o", "out.csv").status == 0
+    done = typed("--fault-list", "keras.csv", "--images", "3", "-o", "converted.csv")
+    assert done.status == 0 and "note: keras.csv has the layers of TensorFlow" in done.err
+    assert Path("converted.csv").read_bytes() == Path("out.csv").read_bytes()
+    Path("keras.csv").write_text(to_text([WeightFault("conv2d", (16, 0, 0, 0), 3), WeightFault("conv2d_99", (0,), 3)]))
+    done = typed("--fault-list", "keras.csv")
+    assert done.status == 2 and "line 2: index (16, 0, 0, 0)" in done.err and "line 3: no layer 'conv2d_99'" in done.err
+
+
+def test_every_count_is_the_naive_loops(typed: Typed) -> None:
+    listed = some_faults()[-3:]
+    Path("list.csv").write_text(to_text(listed))
+    assert typed("--fault-list", "list.csv", "--every-count", "-o", "out.csv").status == 0
+    images, labels = data.test_images("cifar10", "data")
+    counts = list(naive_counts(zoo.network("ResNet20", seed=3), images, listed, 64, labels))
+    assert Path("out.csv").read_text() == to_text(listed, counts, every_count=True)
+    assert Path("out.csv").read_text().splitlines()[0].endswith(",due,sdc5,correct")
+    for words in ([], ["-o", "out.csv", "--arithmetic", "screened"]):
+        done = typed("--fault-list", "list.csv", "--every-count", *words)
+        assert done.status == 2 and "--every-count: want --output" in done.err
+
+
+def test_how_counts_were_obtained_is_beside_them(typed: Typed) -> None:
+    Path("list.csv").write_text(to_text([WeightFault("linear", (7, 60), 14)]))
+    assert typed("--fault-list", "list.csv", "--images", "3", "--format", "fp16", "-o", "out.csv").status == 0
+    how = json.loads(Path("out.csv.json").read_text())
+    kept = {"network": "ResNet20", "dataset": "cifar10", "images": 3, "format": "fp16", "arithmetic": "exact"}
+    assert how.items() >= kept.items() and len(how["weights_id"]) == 32 and how["torch"] == [torch.__version__]
+    assert typed("--fault-list", "list.csv", "--images", "3", "-o", "fp32.csv").status == 0
+    assert said("compare", "out.csv", "fp32.csv") == "note: format is fp16 in ours, fp32 in published\n"
+    assert said("compare", "fp32.csv", "fp32.csv") == ""
+    Path("fp32.csv.json").unlink()
+    line = "note: format is fp16 in ours, not known of published\n"
+    assert said("compare", "out.csv", "fp32.csv") == line
+    other = Path("fp32.csv").read_text().replace('",14,', '",13,')
+    Path("out.csv").write_text(other)  # what stood beside is no longer of these counts
+    assert said("compare", "out.csv", "fp32.csv") == ""
+
+
+def said(*words: str) -> str:
+    """The notes of a command on faults."""
+    output = CliRunner().invoke(find(words[0], "faults"), list(words[1:])).output
+    return "".join(line for line in output.splitlines(keepends=True) if line.startswith("note: "))
+
+
 @pytest.mark.parametrize("kind", ["flip", "stuck0", "stuck1", "zero", "random"])
 def test_every_kind_by_the_naive_loop(typed: Typed, kind: str) -> None:
     Path("list.csv").write_text(to_text(some_faults()[-3:]))
@@ -158,9 +252,7 @@ def test_counts_that_do_not_add_up_are_a_note(typed: Typed) -> None:
     Path("list.csv").write_text(f"{HEADER},n_injections,masked,non_critical,critical\n{GOOD},10,1,2,3\n")
     done = typed("--fault-list", "list.csv", "--images", "1")
     assert done.status == 0
-    assert done.err.startswith(
-        "note: list.csv: n_injections is not masked + non_critical + critical in 1 rows (line 2)"
-    )
+    assert done.err.startswith("note: list.csv: n_injections is not masked + non_critical + critical in 1 row (line 2)")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +260,9 @@ def test_counts_that_do_not_add_up_are_a_note(typed: Typed) -> None:
     [
         (["--format", "fp16"], "list.csv has 1 bad row:\n  line 3: bit 16 is outside 0..15"),
         (["--format", "int8"], "list.csv has 2 bad rows:\n  line 2: bit 15 is outside 0..7"),
-        (["--format", "fp8"], "no number format 'fp8'; it has bf16, fp16, fp32, int8"),
+        (["--format", "fp8"], "no number format 'fp8'; there are fp32, fp16, bf16, int8"),
         (["--kind", "stuck"], "no kind of fault 'stuck'; did you mean 'stuck"),
-        (["--arithmetic", "quick"], "no arithmetic 'quick'; it has "),
+        (["--arithmetic", "quick"], "no arithmetic 'quick'; there are exact, screened, fused"),
         (["--rows", "2:9"], "--rows=2:9 holds none of the list's 2 rows"),
         (["-o", "nowhere/out.csv"], "there is no folder"),
         (["-d", "cifar1000"], "no network 'resnet20' for cifar1000"),

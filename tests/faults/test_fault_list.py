@@ -121,7 +121,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_counts_that_do_not_add_up_are_said_and_kept() -> None:
-    with pytest.warns(UserWarning, match=r"n_injections is not .* in 1 rows \(line 3\)"):
+    with pytest.warns(UserWarning, match=r"n_injections is not .* in 1 row \(line 3\)"):
         found = parse(LIST.replace(",9071", ",9070"))
     assert found.counts == [COUNTS[0], Counts(10000, 0, 929, 9070)]
     with warnings.catch_warnings():
@@ -148,7 +148,7 @@ def test_what_is_written_is_read_and_written_again_to_the_byte(pairs: list, has_
     text = to_text(faults, counts, every_count=True)
     found = parse(text)
     assert (found.faults, found.counts) == (faults, counts)
-    assert to_text(*found, every_count=True) == text
+    assert to_text(*found[:3], every_count=True) == text
 
 
 HEADER = "Injection,Layer,TensorIndex,Bit\n"
@@ -197,7 +197,7 @@ def test_writing_needs_one_count_a_fault(tmp_path: Path) -> None:
 def test_the_published_lists_are_written_again_to_the_byte() -> None:
     for name, shapes in [("ResNet20_FL.csv", resnet(20)), ("ResNet20_TF_FL.csv", keras_shapes(resnet(20)))]:
         found = read(published_lists() / name, shapes)
-        assert to_text(*found).encode() == (published_lists() / name).read_bytes()
+        assert to_text(*found[:3]).encode() == (published_lists() / name).read_bytes()
 
 
 @pytest.mark.data
