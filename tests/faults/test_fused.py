@@ -9,9 +9,10 @@ from torch import nn
 from gridrun.faults.campaign import Campaign
 from gridrun.faults.fused import fused
 from gridrun.faults.naive import naive_counts
+from gridrun.faults.weight_fault import WeightFault
 from gridrun.nn import zoo
 
-from .small_networks import Branches, Shared, Skip, Untraceable, images, made
+from .small_networks import Branches, Shared, Skip, Untraceable, balance, images, made
 from .test_campaign import drawn
 
 
@@ -41,6 +42,56 @@ def test_a_normalisation_that_is_not_alone_behind_its_convolution_stays() -> Non
 
     network, factors = fused(made(Twice))
     assert factors == {} and isinstance(network.norm, nn.BatchNorm2d)
+
+
+class ConvAgain(nn.Module):
+    """A convolution called twice, of which one result is normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(self.norm(self.conv(x)).relu()).mean((2, 3))
+
+
+class NormAgain(ConvAgain):
+    """A normalisation called twice, of which one call is behind a convolution."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.norm(self.conv(x)).relu()).mean((2, 3))
+
+
+@pytest.mark.parametrize("network", [ConvAgain, NormAgain])
+def test_what_is_called_twice_is_not_folded(network: type[nn.Module]) -> None:
+    model, x = made(network), images(9)
+    folded, factors = fused(model)
+    with torch.no_grad():
+        assert factors == {} and torch.allclose(folded(x), model(x), rtol=1e-4)
+
+
+class Normed(nn.Module):
+    """A convolution whose weights are folded: its faulty weights have to be, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.two, self.head = nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.two(self.norm(self.conv(x)).relu()).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("variance", [0.01, 0.25])
+def test_a_faulty_weight_is_scaled_as_its_layer_is(variance: float) -> None:
+    model, x = made(Normed), images(60)
+    model.norm.running_var.fill_(variance)
+    balance(model, x)
+    faults = [WeightFault("conv", (out, i, 1, 1), bit) for out in range(8) for i in range(3) for bit in (22, 23, 24)]
+    found = dict(Campaign(model, x, arithmetic="fused").counts(faults))
+    expected = [counts.critical for counts in naive_counts(model, x, faults)]
+    apart = [abs(found[n].critical - critical) for n, critical in enumerate(expected)]
+    assert sum(apart) <= 2 and sum(expected) > 200  # without the factors: up to 20 images a fault, 134 or more in all
 
 
 @pytest.mark.parametrize("network", [Skip, Branches, Shared, Untraceable])

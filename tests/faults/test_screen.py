@@ -81,6 +81,16 @@ def test_critical_counts_are_those_of_the_naive_loop(network: type[nn.Module]) -
     assert report["judged"] > 1000 and report["critical"] == 0
 
 
+def test_each_channel_has_its_own_radius() -> None:
+    model, x = made(Linear), torch.randn(200, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.head.weight[:, :4] *= 0.1  # what channel 0 may move by is far too much for channel 1
+    faults = [WeightFault("conv", (1, 0, 0, 0), bit) for bit in range(16, 24)]
+    found = dict(Campaign(model, x, arithmetic="screened", batch_size=16).counts(faults))
+    expected = [counts.critical for counts in naive_counts(model, x, faults, 16)]
+    assert [found[n].critical for n in range(8)] == expected and sum(expected) > 30
+
+
 def test_the_audit_tells_when_the_judgement_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen, "SAFETY", 1e-6)  # even weights four times as large are judged harmless
     monkeypatch.setattr(screen, "AUDITED", 0.5)
