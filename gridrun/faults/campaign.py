@@ -62,24 +62,28 @@ class Campaign:
     ) -> None:
         if arithmetic not in ARITHMETICS:
             raise ValueError(f"no arithmetic {arithmetic!r}; there is {', '.join(ARITHMETICS)}")
+        if not len(images) or (batch_size is not None and batch_size < 1):
+            raise ValueError(f"{len(images)} images in batches of {batch_size}: want one at least of both")
         self.model, self.fmt = model, fmt
         self.images = images.to(next(model.parameters()).device)
         self.labels = None if labels is None else labels.to(self.images.device)
         self.batch_size = batch_size or REFERENCE_BATCH
         self.screening: Screening | None = None
-        with evaluating(model), torch.no_grad():
+        with evaluating(model), torch.inference_mode(False), torch.no_grad():
             self.network, self.factors = self._network(arithmetic)
             self.report: dict[str, Any] = {**surroundings(self.images), "arithmetic": arithmetic, "layers": {}}
             self.golden = logits_of(self.network, self.images, self.batch_size)
             self.planner = self._planner(memory_mb)
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def counts(self, faults: Iterable[WeightFault]) -> Iterator[tuple[int, Counts]]:
         """(number of the fault in the list, its counts over all images), in any order."""
         todo = dict(enumerate(faults))
         if self.report["arithmetic"] != "exact":
             self.screening = Screening()  # which pairs are audited does not depend on lists before
             self.report["screened"] = self.screening.report()
-        with evaluating(self.model), torch.no_grad():
+        with evaluating(self.model):
             values = self._values(todo)
             proven = [n for n, f in todo.items() if same_bits(values[n], weight_of(self.model, f.layer)[f.index])]
             tally = Tally(self.golden, self.labels, proven)
@@ -110,7 +114,7 @@ class Campaign:
             first = self.images[: self.batch_size]
             if not same_as_model(graph, first, self.golden[: self.batch_size]):
                 raise NotTraceable("its graph gives other logits than the model")
-            planner = Planner(graph, self.images, self.golden, self.batch_size)
+            planner = Planner(graph, self.images, self.batch_size)
         except NotTraceable as error:
             self.report["fall_back"] = f"naive loop: {error}"
             return None
@@ -121,8 +125,10 @@ class Campaign:
 
     def _plan(self, layer: str) -> Plan | None:
         weight = weight_of(self.network, layer)
-        plan = self.planner.plan(weight) if self.planner and isinstance(weight, nn.Parameter) else None
-        self.report["layers"].setdefault(layer, plan.says if plan else "naive loop")
+        plan, why = None, ""
+        if self.planner and isinstance(weight, nn.Parameter):
+            plan, why = self.planner.plan(weight), self.planner.why.get(weight, "")
+        self.report["layers"].setdefault(layer, plan.says if plan else f"naive loop ({why})" if why else "naive loop")
         return plan
 
     def _values(self, faults: dict[int, WeightFault]) -> dict[int, Tensor]:

@@ -30,7 +30,7 @@ def channels(graph: Graph, cut: Cut, golden: Golden, outs: Tensor, kernels: Tens
     kernels: (k, in channels / groups, kernel height, kernel width).
     """
     source = cut.sources[0]
-    maps = _convolved(graph.module(source), golden(source.args[0]), outs, kernels)
+    maps = _convolved(graph.module(source), golden(source.all_input_nodes[0]), outs, kernels)
     for before, step in zip(cut.chain, cut.chain[1:]):
         maps = _step(graph, step, before, maps, golden, outs)
     return maps

@@ -72,7 +72,12 @@ def _chain(graph: Graph, source: fx.Node, affected: set[fx.Node], values: Values
     chain = [source]
     while len(chain[-1].users) == 1:
         step = next(iter(chain[-1].users))
-        if graph.kind(step) not in CHANNELWISE and not _adds_golden(graph, step, chain[-1], affected, values):
+        alone = (
+            graph.kind(step) in CHANNELWISE and step.all_input_nodes == [chain[-1]] and step.args[:1] == (chain[-1],)
+        )
+        if not alone and not _adds_golden(graph, step, chain[-1], affected, values):
+            break
+        if not isinstance(values[step], Tensor):
             break
         chain.append(step)
     return chain
@@ -107,6 +112,8 @@ def why_not_batched(graph: Graph, node: fx.Node, probe: tuple[Values, Values]) -
         return ""
     if kind not in BATCHED or not _keeps_images_apart(kind, node, probe[0]):
         return f"{node} ({kind or node.op}) is not known to treat each image alone"
+    if kind in ("Linear", "linear") and probe[0][node].shape[-1] == 1:
+        return f"{node} gives one number an image: a product of matrix and vector, whose last rows go another way"
     has_rows = not isinstance(probe[0][node], Tensor) or _rows(graph, node, probe)
     return "" if has_rows else f"{node} is not one row an image"
 

@@ -43,8 +43,8 @@ def _pair(graph: Graph, node: fx.Node) -> tuple[nn.Module, nn.Module] | None:
     """A convolution and the normalisation of its result alone, each called once."""
     if graph.kind(node) != "BatchNorm2d":
         return None
-    before = node.args[0]
-    if not isinstance(before, fx.Node) or graph.kind(before) != "Conv2d" or len(before.users) != 1:
+    before = node.all_input_nodes[0]
+    if graph.kind(before) != "Conv2d" or len(before.users) != 1:
         return None
     conv, norm = graph.modules[str(before.target)], graph.modules[str(node.target)]
     once = len(graph.users_of(conv.weight)) == 1 == sum(graph.module(n) is norm for n in graph.nodes)

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
 from .graph import Graph, Values
+from .layout import joined
 
 
 class GoldenWalk:
@@ -20,7 +20,8 @@ class GoldenWalk:
 
     def __init__(self, graph: Graph, batches: Sequence[Tensor]) -> None:
         self.graph = graph
-        self.batches: list[Values] = [{graph.input: images} for images in batches]
+        self.images = list(batches)  # kept, so that a forgotten value can be had again
+        self.batches: list[Values] = [{} for _ in batches]
         self.starts = [0, *itertools.accumulate(map(len, batches))]
         self._joined: dict[fx.Node, Tensor] = {}
 
@@ -36,16 +37,20 @@ class GoldenWalk:
                 continue
             todo.pop()
             if step not in values:
-                values[step] = self.graph.run(step, values)
+                is_input = step is self.graph.input
+                values[step] = self.images[batch] if is_input else self.graph.run(step, values)
         return values[node]
 
     def all(self, node: fx.Node) -> Tensor:
-        """A tensor of one step for all images of the chunk, kept in place of its parts; a constant as it is."""
+        """A tensor of one step for all images of the chunk, kept in place of its parts; a constant as it is.
+
+        Raises StrangeLayout for parts that cannot be joined as they lie in memory.
+        """
         if len(self.batches) == 1 or node.op == "get_attr":
             return self.of(node, 0)
         if node not in self._joined:
             parts = [self.of(node, b) for b in range(len(self.batches))]
-            self._joined[node] = torch.cat(parts)
+            self._joined[node] = joined(parts)
             for b, values in enumerate(self.batches):
                 values[node] = self._joined[node][self.starts[b] : self.starts[b + 1]]
         return self._joined[node]

@@ -46,7 +46,7 @@ class LayerFaults:
         for place, index, value in zip(self.places.tolist(), self.index.tolist(), self.values):
             faulty = self.weight.detach().clone()
             faulty[tuple(index)] = value
-            yield place, faulty
+            yield place, faulty.requires_grad_(self.weight.requires_grad)  # some products go by it
 
 
 def by_channel(

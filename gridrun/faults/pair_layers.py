@@ -15,9 +15,10 @@ from .cut import Cut, cut_at, why_not_batched
 from .golden import GoldenWalk
 from .graph import Graph
 from .layer_faults import LayerFaults, run_affected
+from .layout import rows
 from .plan import Planner
-from .selftest import channel_widths, suffix_is_golden
-from .suffix import padded, rows
+from .selftest import channel_widths, replaced_is_golden, suffix_is_golden
+from .suffix import padded
 from .survivors import Found, Survivors
 
 MOST_ROWS, WIDTH = 32, 16  # images and faults whose channels are computed at once
@@ -119,16 +120,19 @@ def full(index: Tensor, sizes: Sequence[int]) -> list[Tensor]:
 
 def pair_layer(planner: Planner, weight: Tensor, sizes: tuple[int, ...]) -> PairLayer | None:
     """The way of a layer, tested on the first images; None where faults of several images may not share a batch."""
-    cut = cut_at(planner.graph, weight, planner.probe) if isinstance(weight, nn.Parameter) else None
-    if cut is None or cut.why or not sizes:
+    if not sizes or not isinstance(weight, nn.Parameter) or planner.plan(weight) is None:
+        return None
+    cut = cut_at(planner.graph, weight, planner.probe)
+    if cut.why:
         return None
     n_rows = max([size for size in sizes if size <= MOST_ROWS], default=sizes[0])
-    images, golden = next(iter(planner.samples.values())), next(iter(planner.golden.values()))
-    index = torch.arange(n_rows, device=images.device) % len(images)
-    images, golden = rows(images, index), golden[index]
-    if not suffix_is_golden(planner.graph, cut, images, golden, sizes[0]):
+    images = next(iter(planner.samples.values()))
+    images = rows(images, torch.arange(n_rows, device=images.device) % len(images))
+    if not suffix_is_golden(planner.graph, cut, images, sizes[0]):
         return None
     is_apart = channel_widths(planner.graph, cut, images, (WIDTH,))
+    if not is_apart and not replaced_is_golden(planner.graph, cut.chain, weight, images):
+        return None
     return PairLayer(planner.graph, cut, sizes, n_rows if is_apart else 0)
 
 

@@ -19,9 +19,9 @@ from .channel import same_bits
 from .golden import GoldenWalk
 from .injection import injected, weight_of
 from .layer_faults import LayerFaults
+from .layout import StrangeLayout, rows
 from .naive import evaluating
 from .pair_layers import PairLayer, full, pair_layer, safe_sizes
-from .suffix import StrangeLayout, rows
 from .tally import outcomes
 from .verdicts import Counts
 from .weight_fault import WeightFault

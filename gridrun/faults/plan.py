@@ -12,7 +12,7 @@ from .golden import GoldenWalk
 from .graph import Graph
 from .layer_faults import LayerFaults, by_channel, by_layer, run_affected
 from .screen import WORTH, Screen, Screening, Told
-from .selftest import changed_steps, channel_widths, suffix_is_golden
+from .selftest import changed_steps, channel_widths, replaced_is_golden, suffix_is_golden
 from .survivors import Found, Survivors
 
 SMALLEST = 4  # convolutions of fewer images take other kernels
@@ -101,34 +101,49 @@ class Plan:
 class Planner:
     """Plans for the layers of a graph, tested on the first images, and on the last where they make a shorter batch."""
 
-    def __init__(self, graph: Graph, images: Tensor, golden: Tensor, batch_size: int) -> None:
+    def __init__(self, graph: Graph, images: Tensor, batch_size: int) -> None:
         self.graph = graph
         self.probe = probe_values(graph, images)
         starts = dict.fromkeys((0, (len(images) - 1) // batch_size * batch_size))
         self.samples = {len(part): part for part in (images[s : s + batch_size] for s in starts)}
-        self.golden = {len(part): part for part in (golden[s : s + batch_size] for s in starts)}
         self.sizes = [s for s in (4, 8, 16, 32, 64, batch_size) if SMALLEST <= s <= batch_size]
+        self.why: dict[nn.Parameter, str] = {}  # of weights without a plan
         self._changed: dict[tuple[int, int], set[fx.Node]] = {}
         self._plans: dict[nn.Parameter, Plan | None] = {}
 
     def plan(self, weight: nn.Parameter) -> Plan | None:
-        """The plan for faults of a weight; None where no step of the graph is known to read it."""
+        """The plan for faults of a weight; None where there is none that gives the model's bits (see `why`)."""
         if weight not in self._plans:
-            cut = cut_at(self.graph, weight, self.probe)
-            ways = {length: self._way(cut, length) for length in self.samples} if cut.sources else {}
-            self._plans[weight] = Plan(self.graph, cut, ways) if ways else None
+            try:
+                self._plans[weight] = self._planned(weight)
+            except Exception as error:  # a model may hold anything; the naive loop runs it all the same
+                self._plans[weight], self.why[weight] = None, f"{type(error).__name__}: {error}"
         return self._plans[weight]
 
-    def _way(self, cut: Cut, length: int) -> Way:
+    def _planned(self, weight: nn.Parameter) -> Plan | None:
+        cut = cut_at(self.graph, weight, self.probe)
+        if not cut.sources:
+            self.why[weight] = "no step is known to read it"
+            return None
+        ways = {length: self._way(cut, weight, length) for length in self.samples}
+        for length, way in ways.items():
+            if not way.sizes and not replaced_is_golden(self.graph, cut.affected, weight, self.samples[length]):
+                self.why[weight] = "a copy of the weight gives other bits"
+                return None
+        return Plan(self.graph, cut, ways)
+
+    def _way(self, cut: Cut, weight: nn.Parameter, length: int) -> Way:
         if cut.why:
             return Way(why=cut.why)
         sizes = tuple(s for s in dict.fromkeys(self.sizes) if self.changed_at(length, s).isdisjoint(cut.suffix))
         if not sizes:
             return Way(why=f"an image's bits depend on its batch of {length}")
-        images, golden = self.samples[length], self.golden[length]
-        if not suffix_is_golden(self.graph, cut, images, golden, sizes[0]):
+        images = self.samples[length]
+        if not suffix_is_golden(self.graph, cut, images, sizes[0]):
             return Way(why="golden maps do not lead to the golden logits")
         widths = tuple(channel_widths(self.graph, cut, images, WIDTHS))
+        if not widths and not replaced_is_golden(self.graph, cut.chain, weight, images):
+            return Way(why="a copy of the weight gives other bits")
         return Way(sizes, widths)
 
     def changed_at(self, length: int, size: int) -> set[fx.Node]:

@@ -24,7 +24,8 @@ from ..training.seeding import generator
 from .cut import Cut
 from .golden import GoldenWalk
 from .graph import Graph
-from .suffix import rows, run_suffix
+from .layout import rows
+from .suffix import run_suffix
 from .survivors import Found, Survivors
 
 SAFETY = 4.0

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from .channel import channels, has_channels, same_bits
 from .cut import Cut
 from .golden import GoldenWalk
 from .graph import Graph
-from .suffix import StrangeLayout, rows, run_suffix
+from .layer_faults import run_affected
+from .layout import StrangeLayout, rows
+from .suffix import run_suffix
 
 
 def same_as_model(graph: Graph, images: Tensor, golden: Tensor) -> bool:
@@ -25,13 +27,21 @@ def same_as_model(graph: Graph, images: Tensor, golden: Tensor) -> bool:
 
 @torch.no_grad()
 def changed_steps(graph: Graph, images: Tensor, size: int) -> set[fx.Node]:
-    """The steps whose bits differ between `images` (n, ...), in one batch, and some of them in a batch of `size`."""
-    index = torch.arange(size, 0, -1, device=images.device) % len(images)
-    one, other = GoldenWalk(graph, [images]), GoldenWalk(graph, [images.index_select(0, index)])
+    """The steps whose bits differ between `images` (n, ...), in one batch, and in batches of `size`, in another order.
+
+    Every image has its turn: the last ones of a batch may go through other code than the rest.
+    """
+    n = len(images)
+    order = torch.arange(n - 1, -1, -1, device=images.device)
+    parts = order[torch.arange(-(-n // size) * size, device=images.device) % n].split(size)
+    one = GoldenWalk(graph, [images])
+    other = GoldenWalk(graph, [images.index_select(0, part) for part in parts])
     changed = set()
     for i, node in enumerate(graph.nodes):
-        if node is not graph.input and not _same_rows(one.of(node, 0), other.of(node, 0), index, len(images)):
-            changed.add(node)
+        if node is not graph.input:
+            whole = one.of(node, 0)
+            if not all(_same_rows(whole, other.of(node, b), part, n) for b, part in enumerate(parts)):
+                changed.add(node)
         one.advance(i)
         other.advance(i)
     return changed
@@ -48,15 +58,25 @@ def _same_rows(value: object, picked: object, index: Tensor, n: int) -> bool:
 
 
 @torch.no_grad()
-def suffix_is_golden(graph: Graph, cut: Cut, images: Tensor, golden: Tensor, size: int) -> bool:
-    """Whether golden maps at the cut, picked in another order, lead to the golden logits (n, classes)."""
-    walk = GoldenWalk(graph, [images])
-    index = torch.arange(size, 0, -1, device=images.device) % len(images)
+def suffix_is_golden(graph: Graph, cut: Cut, images: Tensor, size: int) -> bool:
+    """Whether golden maps at the cut, picked from two batches of `size` in another order, lead to golden logits."""
+    n = 2 * size
+    images = images.index_select(0, torch.arange(n, device=images.device) % len(images))
+    index = torch.arange(n - 1, -1, -2, device=images.device)
+    walk = GoldenWalk(graph, images.split(size))
     try:
         logits = run_suffix(graph, cut, rows(walk.all(cut.end), index), walk.all, index)
+        return bool(same_bits(logits, walk.all(graph.output)[index]).all())
     except StrangeLayout:
         return False
-    return bool(same_bits(logits, golden[index]).all())
+
+
+@torch.no_grad()
+def replaced_is_golden(graph: Graph, steps: tuple[fx.Node, ...], weight: nn.Parameter, images: Tensor) -> bool:
+    """Whether `steps`, which begin where the weight is read, give the same bits with a copy of it in its place."""
+    walk = GoldenWalk(graph, [images])
+    end = run_affected(graph, steps, walk, 0, {weight: weight.detach().clone().requires_grad_(weight.requires_grad)})
+    return bool(same_bits(end.contiguous(), walk.of(steps[-1], 0).contiguous()).all())
 
 
 @torch.no_grad()

@@ -10,21 +10,7 @@ from torch import Tensor, fx
 
 from .cut import Cut
 from .graph import Graph, Values
-
-
-class StrangeLayout(ValueError):
-    """A tensor whose rows cannot be picked without changing its layout in memory."""
-
-
-def rows(tensor: Tensor, index: Tensor) -> Tensor:
-    """Rows of `tensor`, in the same layout (channels first or last): another layout would take other kernels."""
-    if tensor.is_contiguous():
-        return tensor.index_select(0, index)
-    order = sorted(range(tensor.dim()), key=lambda d: -tensor.stride(d))
-    packed = tensor.permute(order)
-    if order[0] != 0 or not packed.is_contiguous():
-        raise StrangeLayout(f"shape {tuple(tensor.shape)} with strides {tensor.stride()}")
-    return packed.index_select(0, index).permute([order.index(d) for d in range(tensor.dim())])
+from .layout import rows
 
 
 def run_suffix(graph: Graph, cut: Cut, end: Tensor, golden: Callable[[fx.Node], Tensor], index: Tensor) -> Tensor:
@@ -50,12 +36,15 @@ def run_suffix(graph: Graph, cut: Cut, end: Tensor, golden: Callable[[fx.Node], 
 
 def _overwriting(graph: Graph, step: fx.Node, values: Values, read_once: list[fx.Node]) -> Tensor | None:
     """A ReLU or a sum in the memory of a value that nothing else reads: the same bits, without new memory."""
+    inputs = [values[n] for n in step.all_input_nodes]
+    if torch.is_grad_enabled() or not all(isinstance(value, Tensor) for value in inputs):
+        return None
     kind = graph.kind(step)
     own = [values[n] for n in read_once if graph.is_fresh(n)]
     if kind in ("ReLU", "relu") and own and set(step.kwargs) <= {"inplace"}:
         return torch.relu_(own[0])
-    if kind == "add" and own and len(step.all_input_nodes) == len(step.args) == 2 and not step.kwargs:
-        left, right = (values[n] for n in step.all_input_nodes)
+    if kind == "add" and own and len(inputs) == len(step.args) == 2 and not step.kwargs:
+        left, right = inputs
         if left.shape == right.shape and left.dtype == right.dtype and left.stride() == right.stride():
             return left.add_(right) if left is own[0] else right.add_(left)
     return None

@@ -9,7 +9,8 @@ from torch import Tensor, fx
 
 from .cut import Cut
 from .graph import Graph
-from .suffix import padded, rows, run_suffix
+from .layout import rows
+from .suffix import padded, run_suffix
 
 Found = Callable[[Tensor, Tensor, Tensor], None]  # places of faults, images of the chunk, logits
 
