@@ -1,6 +1,7 @@
 """Rows of the published ResNet20 campaign again, on all 10,000 images, by the exact engine, beside what was published.
 
     GRIDRUN_DATA=... python -m benchmarks.replay [--seed 0] [-n_threads 2]
+    GRIDRUN_DATA=... python -m benchmarks.replay --elsewhere 594,1546     these rows in other arithmetic, minutes each
 
 Which rows: see `chosen`. Counts are kept in sessions/: killed, it goes on where it was. Writes benchmarks/REPLAY.md;
 the exit status says whether every row is as near as promised.
@@ -11,23 +12,27 @@ so that a fault in the bits below has no effect there.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gridrun import ensure, run
 from gridrun.commands._bar import Bar
+from gridrun.data import test_images
 from gridrun.faults import fault_list
 from gridrun.faults.bits import tf32
-from gridrun.faults.injection import faulty_weight, layer_shapes, weight_of
-from gridrun.faults.verdicts import Counts
+from gridrun.faults.injection import faulty_weight, injected, layer_shapes, weight_of
+from gridrun.faults.naive import logits_of
+from gridrun.faults.verdicts import Counts, counts
 from gridrun.faults.weight_fault import WeightFault
 from gridrun.nn import zoo
 from gridrun.tasks.campaign import ARGUMENTS, fault_counts, published_network
@@ -155,15 +160,38 @@ def page(rows: Sequence[Row], facts: dict[str, str], rule: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def elsewhere(folder: Path, numbers: Sequence[int], n_images: int = N_IMAGES) -> Iterator[dict[str, int]]:
+    """Critical images of rows by the plain loop in other arithmetic: channels last, and double precision."""
+    model, listed = published(folder)
+    images = test_images("cifar10", folder)[0][:n_images]
+    ways = {"float32": {}, "channels last": {"memory_format": torch.channels_last}, "double": {"dtype": torch.double}}
+    golden: dict[str, Tensor] = {}
+    for number in numbers:
+        found = {"row": number, "published": (listed.counts or [])[number].critical}
+        with injected(model, listed.faults[number]):
+            faulty = copy.deepcopy(model)
+        for name, way in ways.items():
+            x = images.to(**way)
+            if name not in golden:
+                golden[name] = logits_of(copy.deepcopy(model).to(**way), x, 64)
+            found[name] = counts(golden[name], logits_of(copy.deepcopy(faulty).to(**way), x, 64)).critical
+        yield found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-n_threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--elsewhere", metavar="ROW,ROW", help="Only these rows, in other arithmetic, on the terminal.")
     options = parser.parse_args()
     folder = Path(os.environ.get("GRIDRUN_DATA", ""))
     if not (folder / "fault_lists" / "ResNet20_FL.csv").is_file():
         print("needs the published list, weights and CIFAR-10: set GRIDRUN_DATA to their folder", file=sys.stderr)
         return 2
+    if options.elsewhere:
+        for found in elsewhere(folder, [int(number) for number in options.elsewhere.split(",")]):
+            print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
+        return 0
     before = machine.load()
     rows, how = replayed(folder, partial(chosen, seed=options.seed), options.n_threads)
     rule = (

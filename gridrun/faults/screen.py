@@ -112,6 +112,8 @@ def radii(graph: Graph, cut: Cut, golden: Callable[[fx.Node], Tensor], index: Te
     with torch.enable_grad():
         end = rows(golden(cut.end), index).detach().requires_grad_()
         logits = run_suffix(graph, cut, end * 1, golden, index)  # a copy, for it may be overwritten
+        if logits.shape[1] < 2:  # one class is always predicted, but nothing is known of its margin
+            return end.new_zeros(end.shape[:2])
         top = logits.argmax(1, keepdim=True)
         sharpness = SHARPNESS / logits.detach().std(1, keepdim=True)
         others = (sharpness * logits).scatter(1, top, float("-inf")).logsumexp(1) / sharpness[:, 0]
