@@ -10,11 +10,12 @@ DEMO   := mismatch_quickstart
 WORKERS ?= $(shell expr 2 \* `getconf _NPROCESSORS_ONLN`)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-slurm test-all bench lint clean
+.PHONY: help demo test test-slow test-long test-slurm test-all bench lint clean
 
 help:
 	@echo "make demo      train a small grid of networks, cached, and draw its figure"
 	@echo "make test      the tests (make test-slow: those that take minutes, make test-all: both)"
+	@echo "make test-long    a quarter of an hour more: thousands of simulated campaigns, published rows again"
 	@echo "make test-slurm   tests on a Slurm cluster of its own, started on this machine (as root, on Debian)"
 	@echo "make bench     speed against joblib, diskcache, exca and cachier"
 	@echo "make lint      ruff and mypy"
@@ -31,11 +32,14 @@ test: $(VENV)/installed-test
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --slow -m slow
 
+test-long: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto --long -m long
+
 # Most of these tests wait for Slurm most of the time, so there may be more of them than cores.
 test-slurm: $(VENV)/installed-test
 	launch/test_cluster/with.sh $(BIN)/python -m pytest -n 5 --dist worksteal -m slurm
 
-test-all: test test-slow
+test-all: test test-slow test-long
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks

@@ -18,12 +18,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several workers share the cores
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption("--long", action="store_true", help="run the tests marked long too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = {"data": why_no_data, "slurm": why_no_slurm, "gpu": why_no_gpu}
     if not (config.getoption("--slow") or "slow" in config.getoption("-m")):
         reasons["slow"] = lambda: "takes minutes: run with --slow"
+    if not (config.getoption("--long") or "long" in config.getoption("-m")):
+        reasons["long"] = lambda: "one of those that take a quarter of an hour together: run with --long"
     for item in items:
         for marker, why in reasons.items():
             if item.get_closest_marker(marker) and (reason := why()):

@@ -43,6 +43,7 @@ def test_near_is_within_two_and_within_one_on_bit_30() -> None:
         assert verdict([*near, far])[0].startswith("**Not every row is near**")
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_bit_30_of_the_last_convolution_on_all_images() -> None:
     rows, how = replayed(Path(os.environ["GRIDRUN_DATA"]), lambda faults: [15050, 15482])

@@ -299,6 +299,7 @@ def test_an_interruption_says_what_is_kept(typed: Typed, monkeypatch: pytest.Mon
     assert done.status == 130 and "interrupted: 0 of 1 block kept; start again to go on" in done.err
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_a_campaign_is_kept_and_gone_on_with(study: TinyStudy) -> None:
     listed = Path(os.environ["GRIDRUN_DATA"]) / "fault_lists" / "ResNet20_FL.csv"

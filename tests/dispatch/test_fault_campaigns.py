@@ -62,6 +62,7 @@ def assert_file_of_tasks_is_the_naive_loops(mode: str, folder: Path) -> None:
     assert [state.state for state in explain(more, fault_counts)(*ARGUMENTS)] == ["cached"] * 6 + ["missing"] * 3
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_the_command_gives_the_same_file_there_and_here(
     here: Path, slurm: Cluster, sessions: Path, monkeypatch: pytest.MonkeyPatch

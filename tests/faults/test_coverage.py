@@ -66,7 +66,7 @@ def test_the_sequential_estimate_covers(make) -> None:
     check(make(), 60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("make", POPULATIONS)
 def test_a_thousand_sequential_estimates_cover(make) -> None:
     check(make(), 1000)
@@ -118,7 +118,7 @@ def test_populations_made_to_mislead_are_covered(name: str) -> None:
     assert hard(name, 40) >= 0.97  # 39 of 40
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", HARD)
 def test_populations_made_to_mislead_are_covered_in_300_campaigns(name: str) -> None:
     assert hard(name, 300) >= 0.98
@@ -135,7 +135,7 @@ def test_without_the_floor_of_the_variance_they_are_not(
     assert hard(name, 60) < at_most
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_stops_at_the_first_narrow_interval_has_to_spend_alpha(monkeypatch: pytest.MonkeyPatch) -> None:
     """One fault of a hundred critical for every image: 97.9 % of 1,500 campaigns are right, and 96.6 % unspent."""
     population, plan = only(struck(1_000_000, slice(0, None, 100), 10_000)), Plan(10_000, fault_cost=1.0, block=100)

@@ -75,7 +75,7 @@ def test_in_batches_the_logits_are_those_of_the_same_batches(model: CNN) -> None
 
 
 @pytest.mark.data
-@pytest.mark.slow
+@pytest.mark.long
 def test_rows_of_the_published_campaign_of_resnet20_come_out_again() -> None:
     folder = Path(os.environ["GRIDRUN_DATA"])
     theirs = read(folder / "fault_lists" / "ResNet20_FL.csv")

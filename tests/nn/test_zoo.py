@@ -177,6 +177,7 @@ def published_weights() -> Path:
     return Path(os.environ["GRIDRUN_DATA"]) / "weights" / "ResNet20.th"
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_the_published_resnet20_gets_the_published_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """91.48 %, measured with the published means and deviations; the paper of the benchmarks rounds it to 91.5."""

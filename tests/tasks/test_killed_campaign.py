@@ -30,7 +30,7 @@ def kill_campaigns(folder: Path, n_kills: int) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("n_kills", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_kills", [6, pytest.param(30, marks=pytest.mark.long)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_killed_at_random_moments_it_computes_no_stored_block_again(tmp_path: Path, n_kills: int) -> None:
     told = kill_campaigns(tmp_path, n_kills)
