@@ -55,7 +55,6 @@ EVERY_S = 5.0  # between two lines of progress where there is no terminal
 @click.option("-format", "--format", "fmt", default="fp32", show_default=True, help="Or fp16, bf16, int8.")
 @click.option("-layers", "--layers", metavar="NAME,NAME", help="These layers only; * stands for anything.")
 @click.option("-images", "--images", type=click.IntRange(1), help="Of the first so many test images.")
-@click.option("-n_threads", "--n_threads", type=click.IntRange(1), default=1, metavar="N", help="Processes.")
 @click.option("-table", "--table", "form", type=FORMATS, default="table", help="Of the strata.")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="Of everything, as JSON.")
 def command(
@@ -71,7 +70,6 @@ def command(
     fmt: str,
     layers: str | None,
     images: int | None,
-    n_threads: int,
     form: str,
     output: Path | None,
 ) -> None:
@@ -92,9 +90,9 @@ def command(
         n_there = len(test_images(network.dataset, network.data_dir)[1])
     faults = rate.strata(rate.layers_like(layer_shapes(model), layers), kinds_of(kinds), fmt)
     n_images = min(images or n_there, n_there)
-    plan = rate.plan_of(n_images, n_threads)
+    plan = rate.plan_of(n_images)
     point = published_network(network.name, network.dataset, network.weights, network.data_dir, device)
-    measure, telling, looks = rate.Measure(point, fmt, n_threads), Telling(half_width), []
+    measure, telling, looks = rate.Measure(point, fmt), Telling(half_width), []
     begin = time.monotonic()
     try:
         for n_faults, metrics, state in estimate_rate(measure, faults, half_width, confidence, seed, plan):

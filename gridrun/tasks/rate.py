@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 FAULT_COST, MIN_IMAGES, BLOCK = 1.0, 1, 100
 
 
-def plan_of(n_images: int, n_threads: int = 1) -> Plan:
-    """The plan of an estimate on the engine; `n_threads` blocks are measured side by side."""
+def plan_of(n_images: int) -> Plan:
+    """The plan of an estimate on the engine, a block of faults at a time."""
     from ..faults.estimate import Plan
 
-    pilot_images, steps = min(2, n_images), BLOCK * max(n_threads, 1)
+    pilot_images = min(2, n_images)
     costs = Plan(n_images, FAULT_COST, pilot_images=pilot_images, min_images=MIN_IMAGES)
-    return replace(costs, block=BLOCK, faults_per_step=steps)
+    return replace(costs, block=BLOCK, faults_per_step=BLOCK)
 
 
 def strata(shapes: Shapes, kinds: Sequence[str] = ("flip",), fmt: str = "fp32") -> dict[str, WeightBits]:
@@ -113,12 +113,9 @@ def _judge(key: NetworkKey, fmt: str) -> Pairs:
 class Measure:
     """What `faults.estimate.estimate_rate` asks: stored points are faults measured. `report`: how these came about."""
 
-    def __init__(
-        self, network: Mapping[str, Any], fmt: str = "fp32", n_threads: int = 1, cache_dir: Any = None
-    ) -> None:
+    def __init__(self, network: Mapping[str, Any], fmt: str = "fp32", cache_dir: Any = None) -> None:
         self.common = {"network_point": network, "fmt": fmt}
         self.options: dict[str, Any] = {"cache_dir": cache_dir, "progress": False}
-        self.options |= {"n_threads": n_threads, "backend": "processes"} if n_threads > 1 else {}
         self.report: dict[str, Any] = {}
 
     def __call__(self, faults: Sequence[WeightFault], images: np.ndarray) -> list[Counts]:
