@@ -53,7 +53,7 @@ def test_clusters_are_covered_and_pooled_pairs_are_not(make, n_images: int) -> N
     assert 0.15 < covered(found["pooled"], population.rate) < 0.7
 
 
-def check(population: Population, n_campaigns: int) -> None:
+def assert_covers(population: Population, n_campaigns: int) -> None:
     for fault_cost in (0.0, 8.0):
         found = sequential(population, 0.002, n_campaigns, Plan(10_000, fault_cost=fault_cost))
         assert covered(np.stack([found["low"], found["high"]], axis=1), population.rate) >= 0.98
@@ -63,13 +63,13 @@ def check(population: Population, n_campaigns: int) -> None:
 
 @pytest.mark.parametrize("make", POPULATIONS)
 def test_the_sequential_estimate_covers(make) -> None:
-    check(make(), 60)
+    assert_covers(make(), 60)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("make", POPULATIONS)
 def test_a_thousand_sequential_estimates_cover(make) -> None:
-    check(make(), 1000)
+    assert_covers(make(), 1000)
 
 
 GROUPS = [("layer", 0), ("layer", 9), ("layer", 19), ("bit", 30), ("bit", 28), ("bit", 5)]

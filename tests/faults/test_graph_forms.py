@@ -14,7 +14,7 @@ from gridrun.faults.weight_fault import WeightFault
 
 from .small_networks import balance, images, made
 from .test_campaign import assert_equal_to_naive, drawn
-from .test_pairs import check
+from .test_pairs import assert_as_naive
 
 
 class Base(nn.Module):
@@ -144,7 +144,7 @@ def test_counts_are_those_of_the_naive_loop(network: type[nn.Module]) -> None:
     faults = [*drawn(model, 20), WeightFault("a", (3, 1, 1, 1), 30)]
     campaign = assert_equal_to_naive(model, x, faults, batch_size=16)
     assert campaign.report["layers"]["a"].startswith(FORMS[network])
-    check(model, x, drawn(model, 6), 5, 16)
+    assert_as_naive(model, x, drawn(model, 6), 5, 16)
 
 
 def test_a_layer_that_cannot_be_planned_is_run_naively(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_tokens(network: type[nn.Module], n_images: int) -> None:
     model, x = made(network), images(n_images)
     low = [WeightFault(layer, (i, i), bit) for layer in ("linear", "head") for i in range(6) for bit in (3, 30)]
     assert_equal_to_naive(model, x, [*low, *drawn(model, 6)])
-    check(model, x, low[::3], 5, 64)
+    assert_as_naive(model, x, low[::3], 5, 64)
 
 
 @pytest.mark.parametrize("network", [OneLogit, Gate])

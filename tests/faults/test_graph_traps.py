@@ -15,7 +15,7 @@ from gridrun.faults.weight_fault import WeightFault
 
 from .small_networks import Skip, images, made
 from .test_campaign import assert_equal_to_naive, drawn
-from .test_pairs import check
+from .test_pairs import assert_as_naive
 
 
 class Quiet(nn.Module):
@@ -69,7 +69,7 @@ def test_steps_that_mix_images_are_known_as_such_where_no_golden_value_shows_it(
     model, faults = quiet(MIXERS[name]())
     campaign = assert_equal_to_naive(model, images(45), faults, batch_size=16)
     assert "is not known to treat each image alone" in campaign.report["layers"]["conv"]
-    assert not check(model, images(45), faults[:4], 5, 16).sizes
+    assert not assert_as_naive(model, images(45), faults[:4], 5, 16).sizes
     assert any(0 < counts.masked < 45 for _, counts in campaign.counts(faults[:6]))
 
 
@@ -80,7 +80,7 @@ def test_a_hook_that_keeps_a_map_in_its_range_is_not_passed_by() -> None:
     assert torch.equal(model(x), golden)
     faults = [WeightFault("two", (out, 3, 1, 1), bit) for out in range(8) for bit in (24, 25, 30)]
     assert_equal_to_naive(model, x, faults, batch_size=16)
-    check(model, x, faults[:8], 5, 16)
+    assert_as_naive(model, x, faults[:8], 5, 16)
 
 
 class ScaledByItsWeight(nn.Module):
@@ -131,7 +131,7 @@ def test_golden_maps_that_cannot_be_picked() -> None:
     model = made(LessASlice)
     campaign = assert_equal_to_naive(model, images(45), drawn(model, 20), batch_size=16)
     assert "golden maps do not lead to the golden logits" in campaign.report["layers"]["two"]
-    assert check(model, images(45), drawn(model, 12), 5, 16).report["layers"]["two"] == "fault by fault"
+    assert assert_as_naive(model, images(45), drawn(model, 12), 5, 16).report["layers"]["two"] == "fault by fault"
 
 
 class SumOfTwoLayouts(nn.Module):

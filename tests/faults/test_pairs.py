@@ -38,7 +38,9 @@ def subset(n_faults: int, m: int, n_images: int, seed: int = 2) -> Tensor:
     return torch.randint(n_images, (n_faults, m), generator=torch.Generator().manual_seed(seed))
 
 
-def check(model: nn.Module, x: Tensor, faults: list[WeightFault], m: int, batch_size: int, fmt: str = "fp32") -> Pairs:
+def assert_as_naive(
+    model: nn.Module, x: Tensor, faults: list[WeightFault], m: int, batch_size: int, fmt: str = "fp32"
+) -> Pairs:
     judge = Pairs(model, x, torch.arange(len(x)) % 6, batch_size=batch_size, fmt=fmt)
     for seed in (2, 3):  # the second time golden logits are known
         chosen = subset(len(faults), m, len(x), seed)
@@ -54,7 +56,7 @@ def test_verdicts_are_those_of_the_naive_loop(
     network: Callable[[], nn.Module], n_images: int, batch_size: int, m: int
 ) -> None:
     model = made(network)
-    check(model, images(n_images), drawn(model, 24), m, batch_size)
+    assert_as_naive(model, images(n_images), drawn(model, 24), m, batch_size)
 
 
 @pytest.mark.parametrize("network", [Skip, Branches])
@@ -63,7 +65,7 @@ def test_faults_that_give_nan_and_infinity(network: Callable[[], nn.Module], bit
     model = made(network)
     x = images(45)
     x[3] = float("nan")
-    judge = check(model, x, drawn(model, 30, ["flip", "stuck1"], [bit]), 4, 16)
+    judge = assert_as_naive(model, x, drawn(model, 30, ["flip", "stuck1"], [bit]), 4, 16)
     assert judge.sizes
 
 
@@ -71,7 +73,7 @@ def test_faults_that_give_nan_and_infinity(network: Callable[[], nn.Module], bit
 def test_other_formats(fmt: str) -> None:
     model = made(Skip)
     with stored_as(model, fmt):
-        check(model, images(36), drawn(model, 20, bits=range(8)), 3, 16, fmt)
+        assert_as_naive(model, images(36), drawn(model, 20, bits=range(8)), 3, 16, fmt)
 
 
 @pytest.mark.parametrize("name", ["ResNet20", "MobileNetV2", "GoogLeNet"])
@@ -80,7 +82,7 @@ def test_small_forms_of_published_networks(name: str) -> None:
 
     model, shape = zoo.small(name)
     x = torch.randn(19, *shape, generator=torch.Generator().manual_seed(0))
-    judge = check(model, x, drawn(model, 14), 3, 8)
+    judge = assert_as_naive(model, x, drawn(model, 14), 3, 8)
     assert judge.sizes and "channels" in judge.report["layers"].values()
 
 
@@ -95,8 +97,8 @@ def test_many_images_in_chunks_of_little_memory() -> None:
 @pytest.mark.parametrize("x", [images(40).to(memory_format=torch.channels_last), images(80)[::2], images(40).flip(3)])
 def test_layouts_of_images(x: Tensor) -> None:
     model = made(Skip)
-    check(model, x, drawn(model, 15), 3, 16)
-    check(model.to(memory_format=torch.channels_last), x, drawn(model, 15), 3, 16)
+    assert_as_naive(model, x, drawn(model, 15), 3, 16)
+    assert_as_naive(model.to(memory_format=torch.channels_last), x, drawn(model, 15), 3, 16)
 
 
 def test_all_images_are_a_campaign() -> None:
@@ -123,12 +125,12 @@ class Shifted(nn.Module):
 
 def test_constants_of_a_network() -> None:
     model = made(Shifted)
-    assert check(model, images(45), drawn(model, 30, ["flip"], [30]), 6, 16).sizes
+    assert assert_as_naive(model, images(45), drawn(model, 30, ["flip"], [30]), 6, 16).sizes
 
 
 def test_the_report_says_how() -> None:
     model = made(Shared)
-    judge = check(model, images(32), drawn(model, 20), 2, 16)
+    judge = assert_as_naive(model, images(32), drawn(model, 20), 2, 16)
     assert judge.report["layers"]["again"] == "fault by fault" and judge.report["layers"]["head"] == "whole layer"
     assert judge.report["batches"] and judge.report["threads"] == torch.get_num_threads()
 
@@ -137,11 +139,11 @@ def test_without_the_self_tests_consent_the_verdicts_are_the_same(monkeypatch: p
     model, x = made(Skip), images(40)
     faults = drawn(model, 20)
     monkeypatch.setattr(pair_layers, "channel_widths", lambda *_: [])
-    assert set(check(model, x, faults, 3, 16).report["layers"].values()) == {"whole layer"}
+    assert set(assert_as_naive(model, x, faults, 3, 16).report["layers"].values()) == {"whole layer"}
     monkeypatch.setattr(pair_layers, "suffix_is_golden", lambda *_: False)
-    assert set(check(model, x, faults, 3, 16).report["layers"].values()) == {"fault by fault"}
+    assert set(assert_as_naive(model, x, faults, 3, 16).report["layers"].values()) == {"fault by fault"}
     monkeypatch.setattr(pairs, "safe_sizes", lambda *_: ((), []))
-    assert "naive" in check(model, x, faults, 3, 16).report["batches"]
+    assert "naive" in assert_as_naive(model, x, faults, 3, 16).report["batches"]
 
 
 def test_only_images_that_are_used_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,5 +182,5 @@ def test_resnet20_on_images_of_the_first_and_the_last_batch() -> None:
     x = data.test_images("cifar10", folder)[0][9900:].clone()
     faults = drawn(model, 12, ["flip"], [22, 28, 30, 31])
     assert len(layer_shapes(model)) == 20
-    judge = check(model, x, faults, 6, 64)
+    judge = assert_as_naive(model, x, faults, 6, 64)
     assert judge.sizes == (4, 8, 16, 32, 64) and bool(judge.is_alone.all())
