@@ -1,4 +1,5 @@
-"""Samples set apart by class, and classes made equal in number: for data sets that come without parts of their own."""
+"""Samples set apart by class, classes made equal in number (for data sets that come without parts of their own), and
+fewer samples with the classes as they were."""
 
 from __future__ import annotations
 
@@ -49,3 +50,21 @@ def balanced(labels: np.ndarray, per_class: int, n_classes: int, rng: np.random.
         rounds = [rng.permutation(places) for _ in range(math.ceil(per_class / len(places)))]
         chosen.append(np.concatenate([np.arange(0), *rounds])[:per_class])
     return rng.permutation(np.concatenate(chosen))
+
+
+def fewer(labels: np.ndarray, n: int, seed: int = 0) -> Index:
+    """Places of `n` samples, sorted, with the classes in proportion; those of fewer are among those of more.
+
+    Raises ValueError for a number below 1 or above that of the samples.
+
+    >>> labels = np.array([0] * 80 + [1] * 20)
+    >>> labels[fewer(labels, 10)].tolist(), set(fewer(labels, 10)) <= set(fewer(labels, 11))
+    ([0, 0, 0, 0, 0, 0, 0, 0, 1, 1], True)
+    """
+    if not 1 <= n <= len(labels):
+        raise ValueError(f"{n!r} of {len(labels)} samples: want a number from 1 to {len(labels)}, or None for all")
+    rng, height = np.random.default_rng(seed), np.zeros(len(labels))
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(labels == label))
+        height[places] = (np.arange(len(places)) + 0.5) / len(places)
+    return np.sort(np.argsort(height, kind="stable")[:n])

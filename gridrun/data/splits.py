@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .parts import fewer
 
 # images (n, channels, height, width) or sequences (n, time, channels), float32; labels (n,) int64
 Images = tuple[Tensor, Tensor]
@@ -27,8 +29,20 @@ class Splits:
         parts = [part and (part[0].to(device), part[1].to(device)) for part in self._parts()]
         return Splits(parts[0], parts[1], parts[2], self.n_classes)  # type: ignore[arg-type]
 
+    def with_fewer(self, n: int | None) -> Splits:
+        """The same with `n` training samples (see `some`); None: all of them."""
+        return replace(self, train=some(self.train, n))
+
     def _parts(self) -> list[Images | None]:
         return [self.train, self.validation, self.test]
+
+
+def some(samples: Images, n: int | None) -> Images:
+    """`n` samples, the classes in proportion, the same at every call and among those of a larger `n`; None: all."""
+    if n is None:
+        return samples
+    chosen = torch.from_numpy(fewer(samples[1].cpu().numpy(), n)).to(samples[1].device)
+    return samples[0][chosen], samples[1][chosen]
 
 
 def standardized(images: np.ndarray, mean: float, std: float) -> Tensor:

@@ -2,7 +2,7 @@
 included. Parameters that a network names in `spared` stay (batch normalisation's, in ResNet32).
 
 Buechel, Faber, Muir (ICLR 2022). The level zeta is relative: 0.3 is a standard deviation of 30 % of each
-weight.
+weight. Noise of one size for all parameters, theta + zeta n, is that of the paper's figure S4.
 """
 
 from __future__ import annotations
@@ -21,12 +21,28 @@ from ..training.seeding import generator
 
 
 def scaled(theta: Mapping[str, Tensor], level: float, draw: torch.Generator) -> Theta:
-    """theta (1 + level n), drawn tensor by tensor in the order of the names in `theta`.
+    """theta (1 + level n), drawn tensor by tensor in the order of the names in `theta`; ValueError for a level below 0.
 
     >>> scaled({"w": torch.tensor([0.0, 1.0])}, 0.0, torch.Generator())["w"].tolist()
     [0.0, 1.0]
     """
+    _check(level)
     return {name: tensor * (1 + normal_like(tensor, level, draw)) for name, tensor in theta.items()}
+
+
+def shifted(theta: Mapping[str, Tensor], std: float, draw: torch.Generator) -> Theta:
+    """theta + std n, drawn as in `scaled`; ValueError for a std below 0.
+
+    >>> shifted({"w": torch.tensor([0.0, 1.0])}, 0.0, torch.Generator())["w"].tolist()
+    [0.0, 1.0]
+    """
+    _check(std)
+    return {name: tensor + normal_like(tensor, std, draw) for name, tensor in theta.items()}
+
+
+def _check(level: float) -> None:
+    if not 0 <= level < float("inf"):
+        raise ValueError(f"noise of size {level!r}: want a number, 0 or more")
 
 
 @contextmanager
@@ -54,34 +70,29 @@ def accuracy_under_mismatch(
     seed: int = 0,
     batch_size: int | None = None,
     chunk: int = 1,
+    is_relative: bool = True,
 ) -> np.ndarray:
     """Accuracy in 0..1 of each of `n_repeats` draws, shape (n_repeats,).
 
     Draw i has its own random stream (seed, i), so the numbers depend neither on how many there are nor on how they are
     grouped: one after the other (`chunk` 1, best for convolutions), or `chunk` of them at once by vmap, which pays for
-    small recurrent networks. Images go in batches of `batch_size` (see `evaluation.batches_of`).
+    small recurrent networks. Images go in batches of `batch_size` (see `evaluation.batches_of`). The noise is relative
+    to each parameter, or of one size for all.
     """
-    theta = perturbed_of(model)
+    theta, noise = perturbed_of(model), scaled if is_relative else shifted
     draws = [range(n_repeats)[i : i + chunk] for i in range(0, n_repeats, chunk)]
-    correct = [_correct(model, theta, images, labels, level, seed, draw, batch_size) for draw in draws]
+    networks = ([noise(theta, level, generator(seed, "mismatch", i)) for i in some] for some in draws)
+    correct = [_correct(model, several, images, labels, batch_size) for several in networks]
     return np.concatenate(correct or [np.zeros(0)]) / len(labels)
 
 
 def _correct(
-    model: nn.Module,
-    theta: Theta,
-    images: Tensor,
-    labels: Tensor,
-    level: float,
-    seed: int,
-    draws: range,
-    batch_size: int | None,
+    model: nn.Module, networks: list[Theta], images: Tensor, labels: Tensor, batch_size: int | None
 ) -> np.ndarray:
-    """Number of right answers of each draw."""
-    networks = [scaled(theta, level, generator(seed, "mismatch", i)) for i in draws]
+    """Number of right answers of the model at each of these parameters."""
     forward = vmap(lambda weights, x: functional_call(model, weights, (x,)), in_dims=(0, None))
-    stacked = {k: torch.stack([network[k] for network in networks]) for k in theta} if len(draws) > 1 else {}
-    total = torch.zeros(len(draws), dtype=torch.long)
+    stacked = {k: torch.stack([n[k] for n in networks]) for k in networks[0]} if len(networks) > 1 else {}
+    total = torch.zeros(len(networks), dtype=torch.long)
     parts = batches_of(images, batch_size)
     for x, y in zip(parts, labels.split(len(parts[0])), strict=True):
         logits = forward(stacked, x) if stacked else functional_call(model, networks[0], (x,)).unsqueeze(0)

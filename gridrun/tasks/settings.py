@@ -14,7 +14,7 @@ from . import methods, networks
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..data.splits import Splits
+    from ..data.splits import Images, Splits
     from ..training.loop import Schedule
     from ..training.objective import Method
 
@@ -106,13 +106,26 @@ def splits(point: Point, device: str | None = None) -> Splits:
 
 
 def training_splits(point: Point) -> Splits:
-    """The data of a point with the changed copies of its training images, which are made anew for each training."""
+    """The data of a point, as many training samples as it says, with their changed copies, which are made anew for each
+    training."""
     from ..data.augmentation import augmented
 
-    if (n_copies := get(point, "augmentation", 0)) == 0:
-        return splits(point)
+    n_samples, n_copies = get(point, "training_samples", None), get(point, "augmentation", 0)
     with mendable():
-        return augmented(splits(point, "cpu"), n_copies).to(get(point, "device"))
+        if n_copies == 0:
+            return splits(point).with_fewer(n_samples)
+        return augmented(splits(point, "cpu").with_fewer(n_samples), n_copies).to(get(point, "device"))
+
+
+def test_images(point: Point, n_images: int | None = None) -> Images:
+    """The test images (or sequences) of a point and labels: so many of them, the classes in proportion, or all."""
+    from ..data.splits import some
+
+    with mendable():
+        return some(splits(point).test, n_images)
+
+
+test_images.__test__ = False  # type: ignore[attr-defined]  # a test of nothing, whatever pytest thinks
 
 
 @functools.lru_cache(maxsize=2)

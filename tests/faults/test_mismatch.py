@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gridrun import data
-from gridrun.faults.mismatch import accuracy_under_mismatch, mismatched, scaled
+from gridrun.faults.mismatch import accuracy_under_mismatch, mismatched, scaled, shifted
 from gridrun.nn.cnn import CNN
 from gridrun.training.evaluation import accuracy, parameters_of
 from gridrun.training.seeding import generator
@@ -67,3 +67,20 @@ def test_more_draws_begin_with_the_fewer(model: CNN) -> None:
 
 def test_no_draws_no_numbers(model: CNN) -> None:
     assert accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, n_repeats=0).shape == (0,)
+
+
+def test_noise_of_one_size_for_all_is_the_mismatch_of_ones(model: CNN) -> None:
+    """theta + std n = theta + (1 (1 + std n) - 1): the second road draws the noise for a network of ones."""
+    theta, draw = parameters_of(model), generator(4, "mismatch", 0)
+    ones = {name: torch.ones_like(tensor) for name, tensor in theta.items()}
+    noise = {name: tensor - 1 for name, tensor in scaled(ones, 0.2, draw).items()}
+    found = accuracy_under_mismatch(model, IMAGES, LABELS, 0.2, n_repeats=1, seed=4, is_relative=False)
+    by_hand = {name: tensor + noise[name] for name, tensor in theta.items()}
+    assert found[0] == accuracy(torch.func.functional_call(model, by_hand, (IMAGES,)), LABELS)
+    assert shifted({"w": torch.zeros(50_000)}, 0.2, generator(0))["w"].std().item() == pytest.approx(0.2, rel=0.02)
+
+
+@pytest.mark.parametrize("level", [-0.1, float("nan"), float("inf")])
+def test_noise_that_cannot_be_is_refused(model: CNN, level: float) -> None:
+    with pytest.raises(ValueError, match="noise of size .*: want a number, 0 or more"):
+        accuracy_under_mismatch(model, IMAGES, LABELS, level, n_repeats=1)

@@ -1,4 +1,4 @@
-"""The key "augmentation": more training steps, the same validation and test images."""
+"""The keys "augmentation" and "training_samples": more or fewer training steps, the same validation and test images."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ def test_the_papers_cnn_has_two_copies_and_its_form_for_cifar_none() -> None:
 def test_sequences_are_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"augmentation=1 turns images; these samples are \(100, 2\): leave it 0"):
         task.train(ecg_lsnn.make(n_hidden=4, n_epochs=[1, 0], beta_robustness=0.0, augmentation=1))
+
+
+def test_fewer_training_samples_are_those_of_more_and_are_copied_after() -> None:
+    few, more = (settings.training_splits(point(training_samples=n, augmentation=1)).train for n in (100, 300))
+    originals = {tuple(image.flatten().tolist()) for image in more[0][:300]}
+    assert len(few[1]) == 200 and few[1][:100].equal(few[1][100:])
+    assert {tuple(image.flatten().tolist()) for image in few[0][:100]} < originals
+    assert set(few[1][:100].bincount().tolist()) <= {9, 10, 11}
+    assert task.train(point(training_samples=200))["n_steps"] == 2
+
+
+@pytest.mark.parametrize("n", [0, 630])
+def test_as_many_samples_as_there_are_not(n: int) -> None:
+    with pytest.raises(UsageError, match=f"{n} of 629 samples: want a number from 1 to 629, or None for all"):
+        task.train(point(training_samples=n))

@@ -9,8 +9,8 @@ from gridrun import MissingKey, run, split
 from gridrun.architectures import digits_cnn
 from gridrun.data import load
 from gridrun.faults.mismatch import accuracy_under_mismatch
-from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
-from gridrun.tasks.settings import trained
+from gridrun.tasks.evaluate import constant_noise_accuracy, mismatch_accuracy, worst_case_accuracy
+from gridrun.tasks.settings import test_images, trained
 
 POINT = digits_cnn.make(n_epochs=[6, 1], learning_rate=[5e-3, 1e-3], channels=[4, 4], hidden=[16], beta_robustness=0.0)
 IMAGES, LABELS = load("digits").test
@@ -46,6 +46,22 @@ def test_the_worst_case_is_worse_with_size_and_not_better_with_more_starts(point
     found = [worst_case_accuracy(point, size, steps=3) for size in (0.0, 0.1, 0.4)]
     assert found[0] == point["test_accuracy"] > found[1] > found[2]
     assert worst_case_accuracy(point, 0.1, steps=3, n_starts=3) <= found[1]
+
+
+def test_the_attack_of_one_size_for_all(point: dict) -> None:
+    assert worst_case_accuracy(point, 0.0, steps=3, attack_size_constant=0.05) < point["test_accuracy"]
+    assert worst_case_accuracy(point, 0.0, steps=3) == point["test_accuracy"]
+
+
+def test_some_images_are_a_fixed_draw_with_the_classes_in_proportion(point: dict) -> None:
+    images, labels = test_images(point, 100)
+    counts, all_counts = labels.bincount(), LABELS.bincount()
+    assert (counts - 100 * all_counts / len(LABELS)).abs().max() < 1
+    found = accuracy_under_mismatch(trained(point), images, labels, 0.5, 4)
+    assert np.array_equal(mismatch_accuracy(point, 0.5, 4, n_images=100), found)
+    noisy = accuracy_under_mismatch(trained(point), images, labels, 0.1, 4, is_relative=False)
+    assert np.array_equal(constant_noise_accuracy(point, 0.1, 4, n_images=100), noisy)
+    assert constant_noise_accuracy(point, 0.0).tolist() == [point["test_accuracy"]]
 
 
 def test_an_untrained_point_says_what_to_do() -> None:
