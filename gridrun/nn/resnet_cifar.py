@@ -16,14 +16,15 @@ from torch.nn import functional as F
 
 
 class ResNetCifar(nn.Module):
-    """Images (batch, 3, height, width) to logits (batch, n_classes); `n_blocks` a stage: 3 for ResNet20, 18 for 110.
+    """Images (batch, n_channels, height, width) to logits (batch, n_classes).
 
-    Stages have `width`, 2 `width` and 4 `width` channels; the second and third halve the image.
+    `n_blocks` a stage: 3 for ResNet20, 18 for ResNet110. Stages have `width`, 2 `width` and 4 `width` channels; the
+    second and third halve the image.
     """
 
-    def __init__(self, n_blocks: int, n_classes: int = 10, width: int = 16) -> None:
+    def __init__(self, n_blocks: int, n_classes: int = 10, width: int = 16, n_channels: int = 3) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(n_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = _stage(width, width, n_blocks, stride=1)
         self.layer2 = _stage(width, 2 * width, n_blocks, stride=2)

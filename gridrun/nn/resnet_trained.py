@@ -3,6 +3,8 @@
 >>> model = TrainedResNet((3, 32, 32), 10)  # ResNet32
 >>> sum(p.numel() for p in model.parameters()), sum(p.numel() for k, p in model.named_parameters() if k in model.spared)
 (464154, 2272)
+>>> tuple(TrainedResNet((1, 8, 8), 10, n_blocks=1, width=8)(torch.zeros(2, 1, 8, 8)).shape)  # grey digits
+(2, 10)
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from .resnet_cifar import ResNetCifar
 
 
 class TrainedResNet(ResNetCifar):
-    """Images (batch, channels, height, width) to logits; `n_blocks` a stage: 5 for ResNet32.
+    """Images (batch, channels, height, width) of any number of channels to logits; `n_blocks` a stage: 5 for ResNet32.
 
     `spared` names the parameters that no noise and no attack touches, those of batch normalisation; its statistics are
     the batch's in training (see `batch_norm`).
@@ -34,10 +36,11 @@ class TrainedResNet(ResNetCifar):
         width: int = 16,
         generator: torch.Generator | None = None,
     ) -> None:
-        if image_shape[0] != 3 or n_blocks < 1:
-            raise ValueError(f"images {tuple(image_shape)}, n_blocks={n_blocks!r}: want 3 channels, and 1 or more")
+        if len(image_shape) != 3 or n_blocks < 1:
+            wanted = "want (channels, height, width), and 1 or more"
+            raise ValueError(f"images {tuple(image_shape)}, n_blocks={n_blocks!r}: {wanted}")
         with torch.device("meta"):  # the global random state is never drawn from
-            super().__init__(n_blocks, n_classes, width)
+            super().__init__(n_blocks, n_classes, width, image_shape[0])
         self.to_empty(device="cpu")
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
         batch_norm.forget(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -85,6 +87,23 @@ def test_dropped_features_do_not_matter() -> None:
     assert torch.equal(logits, model(x, masks)) and not torch.allclose(logits, model(x))
 
 
-def test_grey_images_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"images \(1, 28, 28\).*want 3 channels"):
-        TrainedResNet((1, 28, 28), 10)
+@pytest.mark.parametrize("n_channels", [1, 3, 5])
+def test_the_first_weights_drawn_are_those_of_its_channels(n_channels: int) -> None:
+    model = TrainedResNet((n_channels, 8, 8), 4, n_blocks=1, width=4, generator=generator(0))
+    fan_in = 9 * n_channels
+    by_hand = torch.empty(4, n_channels, 3, 3).normal_(0, math.sqrt(2 / fan_in), generator=generator(0))
+    assert torch.equal(model.conv1.weight, by_hand)
+
+
+def test_a_grey_image_is_a_colour_image_of_one_weight_each() -> None:
+    colour, grey = small(), TrainedResNet((1, 8, 8), 4, n_blocks=1, width=4)
+    alike = colour.state_dict()
+    grey.load_state_dict({**alike, "conv1.weight": alike["conv1.weight"].sum(1, keepdim=True)})
+    x = images(5)[:, :1]
+    assert torch.allclose(grey.eval()(x), colour.eval()(x.expand(5, 3, 8, 8)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "n_blocks"), [((100, 2), 1), ((1, 8, 8), 0)])
+def test_what_is_no_image_or_has_no_block_is_refused(shape: tuple[int, ...], n_blocks: int) -> None:
+    with pytest.raises(ValueError, match=r"images \(.*want \(channels, height, width\), and 1 or more"):
+        TrainedResNet(shape, 10, n_blocks)

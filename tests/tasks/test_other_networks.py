@@ -142,7 +142,7 @@ def test_clipped_weights_lie_within_two_standard_deviations(coloured: Splits) ->
         (lsnn(dropout_prob=0.3, dropout_kind="standard"), "dropout 0.3 'standard' of spiking neurons"),
         (lsnn(dataset="digits"), r"samples \(1, 8, 8\).*want \(time, channels\)"),
         (cnn.make(dataset="tones"), r"tones: sequences \(time, channels\) = \(98, 40\), not images"),
-        (resnet(dataset="mnist"), r"images \(1, 28, 28\).*want 3 channels"),
+        (resnet(dataset="tones"), r"tones: sequences \(time, channels\) = \(98, 40\), not images"),
         (resnet(eta_train=0.1, noisy_forward_std=0.1), "both forward noise: keep one of them"),
         (resnet(eta_train=0.1, eta_mode="rang"), "no scale of noise 'rang'; there are ind, range"),
         (resnet(clipping_alpha=-1.0), "clipping_alpha=-1.0: want 0"),
