@@ -32,11 +32,19 @@ def attacked_parameters(
     The images go through in batches and their gradients are averaged, so memory does not grow with their
     number.
     """
+    gradient = gradient_on(model, images, labels, attack, batch_size)
+    theta = perturbed_of(model)
+    return find_perturbation(gradient, theta, attack, generator(seed, "attack")).applied_to(theta)
+
+
+def gradient_on(
+    model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, batch_size: int = 1000
+) -> Gradient:
+    """theta* -> d L_rob / d theta*, the mean over all images, which go through in batches."""
     theta = perturbed_of(model)
     batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
-    gradients = [_gradient(model, theta, x, y, attack) for x, y in batches]
-    total = mean_gradient(gradients, [len(y) for _, y in batches])
-    return find_perturbation(total, theta, attack, generator(seed, "attack")).applied_to(theta)
+    parts = [_gradient(model, theta, x, y, attack) for x, y in batches]
+    return mean_gradient(parts, [len(y) for _, y in batches])
 
 
 def _gradient(model: nn.Module, theta: Theta, x: Tensor, y: Tensor, attack: ParameterAttack) -> Gradient:

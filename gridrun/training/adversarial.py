@@ -20,7 +20,7 @@ directions are held constant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,9 +88,18 @@ def find_perturbation(
     gradient: Gradient, theta: Mapping[str, Tensor], attack: ParameterAttack, generator: torch.Generator
 ) -> Perturbation:
     """Run the attack at `theta`; `gradient` maps theta* to d L_rob / d theta* (see `boundary_gradient`)."""
+    for reached in attack_steps(gradient, theta, attack, generator):
+        found = reached
+    return found
+
+
+def attack_steps(
+    gradient: Gradient, theta: Mapping[str, Tensor], attack: ParameterAttack, generator: torch.Generator
+) -> Iterator[Perturbation]:
+    """The attack's random start, then what it has found after each of its steps: n_attack_steps + 1 perturbations."""
     theta = {name: tensor.detach() for name, tensor in theta.items()}
     direction, n = STEPS[str(attack.p_norm)], max(attack.n_attack_steps, 1)
-    found = _random_start(theta, attack, generator)
+    yield (found := _random_start(theta, attack, generator))
     for _ in range(attack.n_attack_steps):
         step = {name: direction(g) for name, g in gradient(found.applied_to(theta)).items()}
         found = Perturbation(
@@ -98,7 +107,7 @@ def find_perturbation(
             {k: torch.add(v, step[k], alpha=attack.attack_size_constant / n) for k, v in found.constant.items()},
         )
         found = _clamped(found, theta, attack) if attack.clamp else found
-    return found
+        yield found
 
 
 def boundary_gradient(forward: Forward, clean_logits: Tensor, labels: Tensor, attack: ParameterAttack) -> Gradient:
