@@ -1,0 +1,180 @@
+"""The networks of the robust-training study (Buechel, Faber, Muir, ICLR 2022), which the pages *_experiment.py share.
+
+Three architectures ("study": cnn, ecg, speech), each trained by the methods below with two seeds, in one of four sizes:
+
+    tiny     seconds, to see that everything runs; its numbers mean nothing
+    small    digits and synthetic sequences, offline: minutes on two cores
+    real     Fashion-MNIST (12,000 images), MIT-BIH heartbeats and spoken digits: an hour or two on two cores
+    paper    the full size, for a cluster: all of Fashion-MNIST, MIT-BIH and Speech Commands
+
+Points have what a size says by way of their key "size", so `-size=real` on the command line is all that changes;
+`--where study=ecg` leaves the other studies out. What is trained for one page is found by the others.
+"""
+
+from gridrun import UsageError, split
+from gridrun.architectures import cnn, ecg_lsnn, speech_lsnn
+
+STUDIES = {"cnn": cnn, "ecg": ecg_lsnn, "speech": speech_lsnn}
+TITLES = {"cnn": "CNN", "ecg": "ECG LSNN", "speech": "Speech LSNN"}
+SEEDS = [0, 1]
+LEVELS = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7]
+
+DIGITS = {
+    "dataset": "digits",
+    "kernel_size": 3,
+    "padding": 1,
+    "validation_fraction": 0.0,
+    "training_samples": None,
+    "augmentation": 0,
+    "checkpoint": "final",
+}
+FASHION = {
+    "dataset": "fashion_mnist",
+    "kernel_size": 4,
+    "padding": [[2, 1], 0],
+    "channels": [64, 64],
+    "hidden": [256, 64],
+    "validation_fraction": 0.2,
+    "checkpoint": "best",
+}
+TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
+SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
+    "tiny": {
+        "cnn": {**DIGITS, **TINY, "channels": [4, 4], "hidden": [16]},
+        "ecg": {**TINY, "dataset": "synthetic_ecg", "n_hidden": 4, "reg": 1.0},
+        "speech": {**TINY, "dataset": "tones", "n_hidden": 4, "reg": 0.001},
+        "all": {"n_attack_steps": 1, "n_repeats": 8, "n_images": 40},
+    },
+    "small": {
+        "cnn": {
+            **DIGITS,
+            "channels": [16, 32],
+            "hidden": [128, 64],
+            "n_epochs": [30, 10],
+            "esgd_epochs": [6, 2],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        "ecg": {
+            "dataset": "synthetic_ecg",
+            "n_hidden": 64,
+            "reg": 1.0,
+            "n_epochs": [20, 10],
+            "esgd_epochs": [4, 2],
+            "learning_rate": [1e-2, 1e-3],
+        },
+        "speech": {
+            "dataset": "tones",
+            "n_hidden": 64,
+            "reg": 0.001,
+            "n_epochs": [20, 5],
+            "esgd_epochs": [4, 1],
+            "learning_rate": [5e-3, 5e-4],
+        },
+        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": None},
+    },
+    "real": {
+        "cnn": {
+            **FASHION,
+            "training_samples": 12_000,
+            "augmentation": 0,
+            "n_epochs": [6, 2],
+            "esgd_epochs": [1, 1],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        "ecg": {
+            "dataset": "ecg",
+            "n_hidden": 100,
+            "reg": 1.0,
+            "n_epochs": [30, 10],
+            "esgd_epochs": [5, 1],
+            "learning_rate": [5e-3, 5e-4],
+        },
+        "speech": {
+            "dataset": "spoken_digits",
+            "n_hidden": 100,
+            "reg": 0.001,
+            "n_epochs": [20, 5],
+            "esgd_epochs": [4, 1],
+            "learning_rate": [5e-3, 5e-4],
+        },
+        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": 2000},
+    },
+    "paper": {
+        "cnn": {
+            **FASHION,
+            "training_samples": None,
+            "augmentation": 2,
+            "n_epochs": [35, 5],
+            "esgd_epochs": [35, 5],
+            "learning_rate": [1e-4, 1e-5],
+        },
+        "ecg": {
+            "dataset": "ecg",
+            "n_hidden": 256,
+            "reg": 0.001,
+            "n_epochs": [150, 50],
+            "esgd_epochs": [150, 50],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        "speech": {
+            "dataset": "speech_commands",
+            "n_hidden": 256,
+            "reg": 0.001,
+            "n_epochs": [80, 20],
+            "esgd_epochs": [80, 20],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None},
+    },
+}
+
+FORWARD = {"noisy_forward_std": 0.3}
+METHODS = {  # the keys in which a method differs from standard training
+    "Standard": {},
+    "Dropout": {"dropout_prob": 0.3},
+    "Entropy-SGD": {
+        "optimizer": "esgd",
+        "n_epochs": "{of_size(esgd_epochs)}",
+        "learning_rate": "{esgd_rates({study})}",
+    },
+    "ABCD": {"optimizer": "abcd"},
+    "AWP": {"awp": True, "boundary_loss": "madry"},
+    "Forward noise": FORWARD,
+    "Adversarial": {"beta_robustness": 0.25},
+    "Both": {**FORWARD, "beta_robustness": "{with_noise({study})}"},
+}
+BETA_WITH_NOISE = {"cnn": 0.1, "ecg": 0.1, "speech": 0.5}
+ESGD_RATES = {"cnn": [0.1, 0.01], "ecg": [1.0, 0.1], "speech": [1.0, 0.1]}
+
+
+def networks(methods=METHODS, studies=tuple(STUDIES), seeds=SEEDS):
+    """The points to train: every method ("method", a name of `methods`) in every study, with every seed."""
+    points = [{**base(study), **keys, "method": name} for study in studies for name, keys in methods.items()]
+    return split(points, "seed", seeds)
+
+
+def base(study):
+    """Standard training of one study, as its key "size" says."""
+    architecture = STUDIES[study]
+    keys = {**SIZES["small"]["all"], **SIZES["small"][study]}
+    by_size = {key: f"{{of_size({key})}}" for key in keys}
+    own = {key: text for key, text in by_size.items() if key in architecture.defaults}
+    point = architecture.make(beta_robustness=0.0, attack_size_mismatch=0.1, **own)
+    of_size = "{setting({size},{study})}"
+    return {
+        **point,
+        **by_size,
+        "study": study,
+        "size": "small",
+        "setting": setting,
+        "of_size": of_size,
+        "with_noise": BETA_WITH_NOISE.get,
+        "esgd_rates": ESGD_RATES.get,
+    }
+
+
+def setting(size, study):
+    """What a size says of a study: setting("small", "cnn")("n_epochs")."""
+    if size not in SIZES:
+        raise UsageError(f"size={size!r}; there are {', '.join(SIZES)}")
+    return {**SIZES[size]["all"], **SIZES[size][study]}.__getitem__
