@@ -65,10 +65,10 @@ def measure():
     """The trained networks under mismatch, and under attack; accuracies in percent."""
     grid = run(train_grid(), "train", run_mode="load", store_key="*")("{*}")
     noisy = split(grid, "level", LEVELS)
-    noisy = run(noisy, mismatch_accuracy, n_threads=2, store_key="accuracy")("{*}", "{level}", "{n_repeats}")
+    noisy = run(noisy, mismatch_accuracy, store_key="accuracy")("{*}", "{level}", "{n_repeats}")
     noisy = run(noisy, lambda a: 100 * a, store_key="accuracy")("{accuracy}")
     attacked = split(grid, "attack_size", ATTACK_SIZES)
-    attacked = run(attacked, worst_case_accuracy, n_threads=2, store_key="worst_case")("{*}", "{attack_size}")
+    attacked = run(attacked, worst_case_accuracy, store_key="worst_case")("{*}", "{attack_size}")
     return noisy, run(attacked, lambda a: 100 * a, store_key="worst_case")("{worst_case}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -20,6 +20,7 @@ from typing import Any
 from .errors import UsageError, nearest
 from .grid import Grid, configure, make_unique
 from .study import use_root
+from .template import get
 
 FUNCTIONS = ("train_grid", "visualize")
 
@@ -129,33 +130,44 @@ def _check_home(module: ModuleType, root: Path, name: str) -> None:
         raise UsageError(f"experiments.{name} was found at {home}, outside this study: rename one of them")
 
 
-def override(grid: Grid, settings: Mapping[str, Any], name: str = "the grid") -> Grid:
-    """Set keys on every point; points that become equal are one.
+Wanted = Sequence[tuple[str, Callable[[Any], bool]]]  # keys, and whether a value of theirs is wanted
+
+
+def override(grid: Grid, settings: Mapping[str, Any], name: str = "the grid", wanted: Wanted = ()) -> Grid:
+    """Set keys on every point (points that become equal are one), then keep the points whose values are wanted.
 
     >>> override([{"lr": 0.1, "seed": 0}, {"lr": 0.1, "seed": 1}], {"seed": 7})
     [{'lr': 0.1, 'seed': 7}]
+    >>> override([{"seed": 0}, {"seed": 1}], {}, wanted=[("seed", lambda seed: seed > 0)])
+    [{'seed': 1}]
 
-    Raises UsageError for a key that no point has.
+    Raises UsageError for a key that no point has, and where no point is left.
     """
-    if not settings:
+    if not settings and not wanted:
         return grid
     known = {key for point in grid for key in point}
-    for key in settings:
+    for key in [*settings, *(key for key, _ in wanted)]:
         if grid and key not in known:
             raise UsageError(f"-{key}: no point of {name} has this key; {nearest(key, known)}")
-    return make_unique(configure(grid, settings))
+    points = make_unique(configure(grid, settings)) if settings else grid
+    for key, wants in wanted:
+        values = dict.fromkeys(str(get(point, key)) for point in points if key in point)
+        points = [point for point in points if key in point and wants(get(point, key))]
+        if grid and not points:
+            raise UsageError(f"no point of {name} is left: {key} is {', '.join(values)}")
+    return points
 
 
 @contextmanager
-def overridden(experiment: Experiment, settings: Mapping[str, Any]) -> Iterator[Experiment]:
-    """Within the block the page's train_grid() gives its points with `settings`, to visualize() too."""
+def overridden(experiment: Experiment, settings: Mapping[str, Any], wanted: Wanted = ()) -> Iterator[Experiment]:
+    """Within the block the page's train_grid() gives the wanted points with `settings`, to visualize() too."""
     holder: Any = experiment.holder
     original = inspect.getattr_static(holder, "train_grid")  # a staticmethod stays one
     is_own = "train_grid" in vars(holder)
     if isinstance(original, (staticmethod, classmethod)):
-        changed: Any = type(original)(_with(original.__func__, settings, experiment.name))
+        changed: Any = type(original)(_with(original.__func__, settings, experiment.name, wanted))
     else:
-        changed = _with(original, settings, experiment.name)
+        changed = _with(original, settings, experiment.name, wanted)
     holder.train_grid = changed
     try:
         yield experiment
@@ -166,9 +178,11 @@ def overridden(experiment: Experiment, settings: Mapping[str, Any]) -> Iterator[
             del holder.train_grid
 
 
-def _with(train_grid: Callable[..., Grid], settings: Mapping[str, Any], name: str) -> Callable[..., Grid]:
+def _with(
+    train_grid: Callable[..., Grid], settings: Mapping[str, Any], name: str, wanted: Wanted
+) -> Callable[..., Grid]:
     @wraps(train_grid)
     def changed(*args: Any, **kwargs: Any) -> Grid:
-        return override(train_grid(*args, **kwargs), settings, name)
+        return override(train_grid(*args, **kwargs), settings, name, wanted)
 
     return changed

@@ -5,7 +5,9 @@ The machinery (sweep.py) is imported at the first call, so that `import gridrun`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from .errors import UsageError
@@ -14,19 +16,21 @@ from .outcome import PointState
 
 RUN_MODES = ("normal", "force", "load", "load_any")
 ON_ERROR = ("raise", "store")
+WHERE = ("n_threads", "backend", "mode")
+_DEFAULTS: ContextVar[Mapping[str, Any]] = ContextVar("defaults of run()", default={})  # noqa: B039 - never changed
 
 
 class Options(NamedTuple):
-    """How to run; see run()."""
+    """How to run; see run(). None is what defaults() says, else 1, "threads", here."""
 
-    n_threads: int = 1
+    n_threads: int | None = None
     run_mode: str = "normal"
     cache_dir: Any = None
     store_key: str | None = None
     mode: Any = None
     on_error: str = "raise"
     progress: bool | None | Callable[[int, int], None] = None
-    backend: str = "threads"
+    backend: str | None = None
     wait_s: float | None = None
     load: bool = True
 
@@ -38,25 +42,49 @@ class Options(NamedTuple):
             raise UsageError(f"run(on_error={self.on_error!r}); it is one of {', '.join(ON_ERROR)}")
         return self
 
+    def where(self, is_cachable: bool) -> tuple[int, str, Any]:
+        """n_threads, backend and mode: as the call says, else defaults() for a cachable function, else plain ones."""
+        said = _DEFAULTS.get() if is_cachable and self.n_threads is None else {}
+        backend = self.backend or said.get("backend", "threads")
+        return self.n_threads or said.get("n_threads", 1), backend, self.mode or said.get("mode")
+
+
+@contextmanager
+def defaults(**options: Any) -> Iterator[None]:
+    """Within the block, calls of run() with cachable functions that say no `n_threads` take these options: n_threads,
+    backend, mode. So a command line says how a page evaluates.
+
+    >>> with defaults(n_threads=4):
+    ...     Options().where(is_cachable=True), Options(n_threads=2).where(is_cachable=True)
+    ((4, 'threads', None), (2, 'threads', None))
+    """
+    if unknown := sorted(set(options) - set(WHERE)):
+        raise UsageError(f"defaults({unknown[0]}=...); it takes {', '.join(WHERE)}")
+    before = _DEFAULTS.set(options)
+    try:
+        yield
+    finally:
+        _DEFAULTS.reset(before)
+
 
 def run(
     grid: AnyGrid,
     func: Callable[..., Any] | str,
-    n_threads: int = 1,
+    n_threads: int | None = None,
     run_mode: str = "normal",
     cache_dir: Any = None,
     store_key: str | None = None,
     mode: str | None = None,
     on_error: str = "raise",
     progress: bool | None | Callable[[int, int], None] = None,
-    backend: str = "threads",
+    backend: str | None = None,
     wait_s: float | None = None,
 ) -> Callable[..., list[Any]]:
     """Call a function for every point: run(grid, f)("{seed}", level="{level}").
 
     func: a callable, or the key of one in each point (which may be a template). Only str arguments are templates;
         without any argument the function's parameters are filled from the point by name.
-    n_threads, backend: points side by side, in "threads" or "processes".
+    n_threads, backend: points side by side (by default 1, or what defaults() says), in "threads" or "processes".
     run_mode: "normal"; "force" (compute anew; the old result stays as history); "load" (never compute: NotComputed if
         something is missing); "load_any" (never compute: points that are missing are left out).
     cache_dir: the store; by default $GRIDRUN_SESSIONS, or sessions/ under the study's root.

@@ -32,9 +32,7 @@ NOT_THERE = Failed("NotComputed", "its job left no result", "")
 ATTEMPTS = 3  # at a result whose file is damaged
 
 
-def answer(
-    grid: AnyGrid, func: Any, options: Options, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> list[Any]:
+def answer(grid: AnyGrid, func: Any, options: Options, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
     """The results of a call of run(): at once if the store has them all, else by a sweep."""
     if options.run_mode != "force" and options.store_key is None and cached_of(func) is not None:
         plan = plan_for(func, args, kwargs, options.cache_dir)
@@ -64,7 +62,9 @@ class Sweep:
         self.exception: BaseException | None = None
         self.n_failed = 0
         self.only_telling = False
-        self.profile = _cluster(options.mode)
+        is_cachable = isinstance(func, str) or cached_of(func) is not None
+        self.n_workers, self.backend, mode = options.where(is_cachable)
+        self.profile = _cluster(mode)
         self.plans = self._plan(func)
 
     # ------------------------------------------------------------------------------------------------------ preparing
@@ -179,8 +179,8 @@ class Sweep:
             self.store,
             self._deliver,
             progress,
-            self.options.n_threads,
-            self.options.backend,
+            self.n_workers,
+            self.backend,
             keep=self.options.load,
             wait_s=self.options.wait_s,
         )
@@ -271,7 +271,7 @@ class Sweep:
             return outcome.value
         if lookup.cached.keeps_own_files:
             return lookup.load_custom(job.session) if outcome.stored else None
-        if outcome.value is None and self.options.n_threads > 1 and self.options.backend == "processes":
+        if outcome.value is None and self.n_workers > 1 and self.backend == "processes":
             return self._reload(lookup, job)
         return outcome.value
 

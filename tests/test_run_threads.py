@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from gridrun import cachable, configure, make_unique, run, split
+from gridrun import UsageError, cachable, configure, make_unique, run, split
+from gridrun.runner import defaults
 
 calls: list[Any] = []
 
@@ -128,3 +129,25 @@ def test_a_function_that_runs_itself_on_other_points_does_not_wait_for_itself(n_
 
     grid = split([{}], "n", range(12))
     assert run(grid, fibonacci, n_threads=n_threads, wait_s=5)("{n}") == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89]
+
+
+@cachable()
+def is_in_main_thread(a: int) -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def test_what_a_call_does_not_say_is_as_the_block_around_it_says(tmp_path: Path) -> None:
+    def of(function: Any, **options: Any) -> set[bool]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        return set(run(split([{}], "a", range(4)), function, cache_dir=folder, **options)("{a}"))
+
+    with defaults(n_threads=2):
+        assert of(is_in_main_thread) == {False}
+        assert of(is_in_main_thread, n_threads=1) == {True}
+        assert of(lambda a: threading.current_thread() is threading.main_thread()) == {True}  # nothing to wait for
+    assert of(is_in_main_thread) == {True}
+    with (
+        pytest.raises(UsageError, match=r"defaults\(threads=...\); it takes n_threads, backend, mode"),
+        defaults(threads=2),
+    ):
+        pass

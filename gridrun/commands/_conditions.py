@@ -60,3 +60,12 @@ def conditions(texts: Iterable[str]) -> list[Condition]:
         key, sign, value = match.groups()
         found.append(Condition(key.strip(), sign, literal(value), value.strip()))
     return found
+
+
+def wanted(texts: Iterable[str]) -> list[tuple[str, Callable[[Any], bool]]]:
+    """The same for the points of a grid: see experiment.override.
+
+    >>> [(key, holds(0.5)) for key, holds in wanted(["level<=0.3", "level>0"])]
+    [('level', False), ('level', True)]
+    """
+    return [(condition.key, condition.holds) for condition in conditions(texts)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..template import get
+
 if TYPE_CHECKING:
     from .. import PointState
 
@@ -60,8 +62,26 @@ def different_settings(grid: Sequence[Mapping[str, Any]]) -> list[str]:
     >>> different_settings([{"lr": 0.1, "seed": 0}, {"lr": 0.1, "seed": 1}])
     ['seed']
     """
-    keys = dict.fromkeys(key for point in grid for key in point)
-    return [key for key in keys if len({str(point.get(key)) for point in grid if _is_short(point.get(key))}) > 1]
+    found: dict[str, set[str]] = {}
+    for point in grid:
+        for key in point:
+            if _is_short(value := value_of(point, key)):
+                found.setdefault(key, set()).add(str(value))
+    return [key for key, values in found.items() if len(values) > 1 or any(key not in point for point in grid)]
+
+
+def value_of(point: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, templates filled; as it is written where that cannot be, None where the point lacks it.
+
+    >>> point = {"seed": 1, "twice": lambda x: 2 * x, "double": "{twice({seed})}", "odd": "{nothing}"}
+    >>> value_of(point, "double"), value_of(point, "odd"), value_of(point, "absent")
+    (2, '{nothing}', None)
+    """
+    value = point.get(key)
+    try:
+        return get(point, key) if isinstance(value, str) and "{" in value else value
+    except Exception:  # noqa: BLE001 - what a page's own function raises is told when the point is computed
+        return value
 
 
 def _is_short(value: Any) -> bool:

@@ -21,13 +21,17 @@ KEY = re.compile(r"--?([A-Za-z_]\w*)(?:=(.*))?", re.DOTALL)
 
 
 def experiment_options(function: Function) -> Function:
-    """-exp=NAME,NAME and any -key=value, for commands that work on grids."""
+    """-exp=NAME,NAME, --where and any -key=value, for commands that work on grids."""
     option = click.option(
         "-exp", "--exp", multiple=True, metavar="NAME", shell_complete=_complete,
         help="Experiment, or several as a,b or by repeating it; all by default.",
     )  # fmt: skip
+    where = click.option(
+        "-where", "--where", multiple=True, metavar="KEY=VALUE",
+        help="Only points with this setting; also !=, <, <=, >, >=. Repeat it for several.",
+    )  # fmt: skip
     settings = click.argument("settings", nargs=-1, type=click.UNPROCESSED, metavar="[-KEY=VALUE]...")
-    return option(settings(function))
+    return option(where(settings(function)))
 
 
 def study(ctx: click.Context) -> Path:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import GridrunError
-from ..experiment import load, overridden
+from ..experiment import Wanted, load, overridden
 from ..progress import duration
+from ._conditions import wanted
 from ._points import DONE, NOT_DONE, count
 from ._records import store_of
 from ._screen import FORMATS, show_rows, table_of
@@ -53,14 +54,20 @@ SHOWN_LIVE = 20  # tasks that are not done, in a table that is drawn in place
 @click.option("--format", "form", type=FORMATS, default="table", help="How to print it.")
 @click.pass_context
 def command(
-    ctx: click.Context, exp: tuple[str, ...], settings: tuple[str, ...], tasks: bool, live: bool, form: str
+    ctx: click.Context,
+    exp: tuple[str, ...],
+    where: tuple[str, ...],
+    settings: tuple[str, ...],
+    tasks: bool,
+    live: bool,
+    form: str,
 ) -> bool:
     """Count the points of each experiment that are done, running, pending, failed, stale and missing.
 
     Below it stands a line for each submission to a cluster that is not finished.
     """
-    root, overrides = study(ctx), parse(settings, ("exp", "tasks", "live", "format"))
-    look = Look(root, chosen(root, exp), overrides)
+    root, overrides = study(ctx), parse(settings, ("exp", "where", "tasks", "live", "format"))
+    look = Look(root, chosen(root, exp), overrides, wanted(where))
     watched = follower_of(ctx, finished_too=tasks)
     if live and sys.stdout.isatty():
         watch(look, watched, tasks)
@@ -96,6 +103,7 @@ class Look:
     root: Path
     names: Sequence[str]
     overrides: Mapping[str, Any]
+    wanted: Wanted = ()
     broken: dict[str, Exception] = field(default_factory=dict)
 
     def rows(self, view: View | None) -> list[dict[str, Any]]:
@@ -107,7 +115,7 @@ class Look:
         lost = lost_ids(view)
         for name in self.names:
             try:
-                with overridden(load(self.root, name), self.overrides) as experiment:
+                with overridden(load(self.root, name), self.overrides, self.wanted) as experiment:
                     grid = experiment.train_grid()
                 states = gridrun.explain(grid, "train")("{*}")
             except Exception as error:  # noqa: BLE001 - one broken page does not hide the others

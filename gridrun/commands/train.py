@@ -13,9 +13,10 @@ import click
 from ..dispatch.profile import load_profile
 from ..errors import UsageError
 from ..experiment import load, overridden
+from ._conditions import wanted
 from ._keys import tell_keys
 from ._launch import Launch
-from ._points import count, different_settings, in_words, is_done
+from ._points import count, different_settings, in_words, is_done, value_of
 from ._screen import ID_DIGITS, cell, coloured, show_rows
 from ._sending import tell_draft, tell_sent
 from ._settings import TAKES_SETTINGS, chosen, experiment_options, parse, study
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from ..dispatch.submit import Draft
     from ..grid import Grid
 
-OPTIONS = ("exp", "n_threads", "mode", "launch", "wait", "snapshot", "force", "dry-run", "all", "keys")
+OPTIONS = ("exp", "where", "n_threads", "mode", "launch", "wait", "snapshot", "force", "dry-run", "all", "keys")
 EPILOG = """\b
 Examples:
   python train.py                                      every experiment
   python train.py -exp=mismatch_quickstart -n_threads=2
   python train.py -exp=a,b --dry-run                   what is cached, stale, failed or missing, and why
   python train.py -exp=a -n_epochs=1 -dataset=digits   these settings on every point
+  python train.py -exp=a --where seed=0                these points only
   python train.py -exp=a -seed=0 -force                compute again; the older results are kept
   python train.py -exp=a -mode=slurm --dry-run         the scripts that would be submitted
   python train.py -exp=a -mode=slurm -launch=mem_gb=8,timeout_min=120
@@ -80,6 +82,7 @@ The exit status is 0 only if every point is done, or was submitted where that wa
 def command(
     ctx: click.Context,
     exp: tuple[str, ...],
+    where: tuple[str, ...],
     settings: tuple[str, ...],
     n_threads: int,
     mode: str | None,
@@ -107,7 +110,7 @@ def command(
         raise UsageError(f"-{'launch' if asked else 'snapshot'} is for a cluster; -mode={profile.name} computes here")
     grids: dict[str, Grid] = {}
     for name in chosen(root, exp):
-        with overridden(load(root, name), overrides) as experiment:
+        with overridden(load(root, name), overrides, wanted(where)) as experiment:
             grids[name] = launch.on(experiment.train_grid(), experiment)
     if dry_run:
         everything = [point for grid in grids.values() for point in grid]
@@ -196,7 +199,7 @@ def tell_plan(grids: dict[str, Grid], states: Sequence[PointState], limit: int |
             {
                 "state": state.state,
                 "id": state.id[:ID_DIGITS],
-                **{key: point.get(key) for key in apart},
+                **{key: value_of(point, key) for key in apart},
                 "why": state.detail,
             }
             for point, state in zip(grid, part)
@@ -214,7 +217,7 @@ def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: 
         open_points = [(point, state) for point, state in zip(grid, part) if not is_done(state)]
         apart = different_settings(grid) if open_points else []
         for point, state in open_points[:limit]:
-            settings = " ".join(f"{key}={cell(point.get(key), 40)}" for key in apart)
+            settings = " ".join(f"{key}={cell(value_of(point, key), 40)}" for key in apart)
             words = [coloured(state.state), state.id[:ID_DIGITS], settings and f"{settings}:", state.detail]
             click.echo(f"  {' '.join(word for word in words if word)}", err=True)
         if len(open_points) > limit:

@@ -26,7 +26,7 @@ def cluster_profile(mode: Any) -> Profile | None:
 
 def compute(sweep: Sweep, profile: Profile) -> dict[bytes, Failed | None]:
     """Have a sweep's missing points computed by a scheduler; for each mark its failure, or None if it is done."""
-    plan = Sender(profile, n_workers=sweep.options.n_threads).draft(sweep)
+    plan = Sender(profile, n_workers=sweep.n_workers).draft(sweep)
     sent = send(plan)
     tokens = [*plan.queued, *([sent.token] if sent is not None else [])]
     followed = [find_submission(plan.store.path, token) for token in tokens]

@@ -36,3 +36,17 @@ def test_a_broken_experiment_does_not_stop_the_others_and_is_named(study: TinySt
     assert "2 of 3 experiments failed:" in done.err and "Traceback" in done.err
     assert "  rocks: " in done.err and "  sands: SyntaxError: " in done.err
     assert "  waves: " not in done.err
+
+
+def test_some_points_by_where_and_the_line_that_computes_them(study: TinyStudy) -> None:
+    done = study.run("make_figures.py", "-exp=waves", "--where", "seed=1")
+    assert done.status == 1
+    assert "python train.py -exp=waves --where seed=1  computes them" in done.err
+    study.run("train.py", "-exp=waves", "--where", "seed=1")
+    assert study.run("make_figures.py", "-exp=waves", "--where", "seed=1").status == 0
+    assert (study.folder / "figures" / "waves.txt").read_text() == "[0.8, 0.6]"
+    done = study.run("make_figures.py", "-exp=waves", "--where", "seed>9")
+    assert (done.status, done.err.splitlines()[-1]) == (
+        1,
+        "  waves: UsageError: no point of waves is left: seed is 0, 1",
+    )
