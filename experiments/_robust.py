@@ -11,11 +11,21 @@ Points have what a size says by way of their key "size", so `-size=real` on the 
 `--where study=ecg` leaves the other studies out. What is trained for one page is found by the others.
 """
 
-from gridrun import UsageError, split
+from gridrun import UsageError, get, run, split
 from gridrun.architectures import cnn, ecg_lsnn, speech_lsnn
 
 STUDIES = {"cnn": cnn, "ecg": ecg_lsnn, "speech": speech_lsnn}
 TITLES = {"cnn": "CNN", "ecg": "ECG LSNN", "speech": "Speech LSNN"}
+DATA = {
+    "digits": "digits",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "synthetic_ecg": "synthetic heartbeats",
+    "ecg": "MIT-BIH heartbeats",
+    "tones": "synthetic tones",
+    "spoken_digits": "spoken digits",
+    "speech_commands": "Speech Commands",
+}
 SEEDS = [0, 1]
 LEVELS = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7]
 
@@ -37,13 +47,21 @@ FASHION = {
     "validation_fraction": 0.2,
     "checkpoint": "best",
 }
+EVALUATION = {"attack_steps": 10, "n_directions": 10, "n_points": 50}
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
 SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
     "tiny": {
         "cnn": {**DIGITS, **TINY, "channels": [4, 4], "hidden": [16]},
         "ecg": {**TINY, "dataset": "synthetic_ecg", "n_hidden": 4, "reg": 1.0},
         "speech": {**TINY, "dataset": "tones", "n_hidden": 4, "reg": 0.001},
-        "all": {"n_attack_steps": 1, "n_repeats": 8, "n_images": 40},
+        "all": {
+            "n_attack_steps": 1,
+            "n_repeats": 8,
+            "n_images": 40,
+            "attack_steps": 2,
+            "n_directions": 2,
+            "n_points": 5,
+        },
     },
     "small": {
         "cnn": {
@@ -70,7 +88,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [4, 1],
             "learning_rate": [5e-3, 5e-4],
         },
-        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": None},
+        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": None, **EVALUATION},
     },
     "real": {
         "cnn": {
@@ -97,7 +115,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [4, 1],
             "learning_rate": [5e-3, 5e-4],
         },
-        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": 2000},
+        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": 2_000, **EVALUATION},
     },
     "paper": {
         "cnn": {
@@ -124,7 +142,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [80, 20],
             "learning_rate": [1e-3, 1e-4],
         },
-        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None},
+        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION},
     },
 }
 
@@ -171,6 +189,20 @@ def base(study):
         "with_noise": BETA_WITH_NOISE.get,
         "esgd_rates": ESGD_RATES.get,
     }
+
+
+def trained(grid):
+    """The points with their trained networks; an error says which are missing."""
+    return run(grid, "train", run_mode="load", store_key="*")("{*}")
+
+
+def title(point):
+    """The network of a point and its data, for the head of a panel.
+
+    >>> title({"study": "ecg", "dataset": "ecg"})
+    'ECG LSNN, MIT-BIH heartbeats'
+    """
+    return f"{TITLES[point['study']]}, {DATA[get(point, 'dataset')]}"
 
 
 def setting(size, study):

@@ -63,6 +63,20 @@ def styled(function: F) -> F:
     return inside  # type: ignore[return-value]
 
 
+def colour_of(name: Hashable, order: Sequence[Hashable]) -> str:
+    """The colour of a name, by its place in `order`: the same in every panel, whatever else is drawn there.
+
+    >>> colour_of("b", ["a", "b"]) == colour_of("b", ["a", "b", "c"]) == PALETTE[1]
+    True
+    """
+    return PALETTE[list(order).index(name) % len(PALETTE)]
+
+
+def marker_of(name: Hashable, order: Sequence[Hashable]) -> str:
+    """The marker of a name, likewise."""
+    return MARKERS[list(order).index(name) % len(MARKERS)]
+
+
 @styled
 def panels(width_ratios: Sequence[float] = (1.0,), width_mm: float = PAGE_MM, height_mm: float = 60.0) -> Figure:
     """An empty figure with axes side by side, lettered a, b, ... where there are several."""
@@ -97,12 +111,12 @@ def violins(
     hues, groups = _hues(frame, hue, hue_order), sorted(frame[x].unique())
     slot = 0.86 / len(hues)
     for j, name in enumerate(hues):
-        axes.plot([], [], color=PALETTE[j % len(PALETTE)], linewidth=4, label=str(name))
+        axes.plot([], [], color=colour_of(name, hue_order or hues), linewidth=4, label=str(name))
         for i, group in enumerate(groups):
             values = frame.loc[(frame[hue] == name) & (frame[x] == group), y].to_numpy(float)
             place = i + slot * (j - (len(hues) - 1) / 2)
             draw = _violin if len(values) >= min_values and np.ptp(values) > 0 else _dots
-            draw(axes, values, place, 0.92 * slot, PALETTE[j % len(PALETTE)])
+            draw(axes, values, place, 0.92 * slot, colour_of(name, hue_order or hues))
     axes.set_xticks(range(len(groups)), [f"{group:g}" for group in groups])
     axes.set_xlim(-0.5, len(groups) - 0.5)
     for boundary in range(1, len(groups)):
@@ -152,13 +166,14 @@ def lines(
     no band.
     """
     axes = axes if axes is not None else panels(width_mm=COLUMN_MM).axes[0]
-    for j, name in enumerate(_hues(frame, hue, hue_order)):
+    hues = _hues(frame, hue, hue_order)
+    for name in hues:
         grouped = frame.loc[frame[hue] == name].groupby(x)[y]
-        means, colour = grouped.mean(), PALETTE[j % len(PALETTE)]
+        means, colour = grouped.mean(), colour_of(name, hue_order or hues)
         if interval is not None:
             bounds = np.array([_bounds(values.to_numpy(float), interval, level) for _, values in grouped])
             axes.fill_between(means.index, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.18, linewidth=0)
-        marker = MARKERS[j % len(MARKERS)]
+        marker = marker_of(name, hue_order or hues)
         axes.plot(means.index, means, color=colour, marker=marker, markeredgewidth=0, label=str(name))
     return _finish(axes, x_label or x, y_label or y)
 

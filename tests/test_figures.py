@@ -93,3 +93,12 @@ def test_colours_differ_in_lightness_or_hue_for_the_colour_blind() -> None:
     seen = [(merge @ colour).clip(0, 1) for colour in linear]
     gaps = [np.linalg.norm(a ** (1 / 2.2) - b ** (1 / 2.2)) for i, a in enumerate(seen) for b in seen[:i]]
     assert min(gaps) > 0.2
+
+
+def test_a_name_keeps_its_colour_where_others_are_missing() -> None:
+    data = pd.DataFrame({"x": [0, 1, 0, 1], "y": [1.0, 2.0, 3.0, 4.0], "of": ["a", "a", "c", "c"]})
+    order = ["a", "b", "c"]
+    (line,) = figures.lines(data[data["of"] == "c"], "x", "y", "of", hue_order=order).axes[0].lines
+    assert line.get_color() == figures.colour_of("c", order) == figures.PALETTE[2]
+    assert line.get_marker() == figures.marker_of("c", order)
+    assert figures.lines(data, "x", "y", "of", hue_order=order).axes[0].lines[1].get_color() == line.get_color()
