@@ -13,11 +13,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from ..training.adversarial import Theta, normal_like
 from ..training.evaluation import batches_of, perturbed_of
 from ..training.seeding import generator
+from .several import AT_ONCE, logits_of_all, quickest
 
 
 def scaled(theta: Mapping[str, Tensor], level: float, draw: torch.Generator) -> Theta:
@@ -69,20 +69,27 @@ def accuracy_under_mismatch(
     n_repeats: int = 100,
     seed: int = 0,
     batch_size: int | None = None,
-    chunk: int = 1,
+    chunk: int | None = 1,
     is_relative: bool = True,
 ) -> np.ndarray:
     """Accuracy in 0..1 of each of `n_repeats` draws, shape (n_repeats,).
 
     Draw i has its own random stream (seed, i), so the numbers depend neither on how many there are nor on how they are
     grouped: one after the other (`chunk` 1, best for convolutions), or `chunk` of them at once by vmap, which pays for
-    small recurrent networks. Images go in batches of `batch_size` (see `evaluation.batches_of`). The noise is relative
-    to each parameter, or of one size for all.
+    small recurrent networks; None chooses by a short probe (see `several.quickest`). Images go in batches of
+    `batch_size` (see `evaluation.batches_of`). The noise is relative to each parameter, or of one size for all.
     """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk={chunk!r}: want 1 or more draws at once, or None for a probe")
     theta, noise = perturbed_of(model), scaled if is_relative else shifted
+
+    def networks(draws: range) -> list[Theta]:
+        return [noise(theta, level, generator(seed, "mismatch", i)) for i in draws]
+
+    if chunk is None:
+        chunk, batch_size = quickest(model, networks(range(min(n_repeats, AT_ONCE))), images, batch_size)
     draws = [range(n_repeats)[i : i + chunk] for i in range(0, n_repeats, chunk)]
-    networks = ([noise(theta, level, generator(seed, "mismatch", i)) for i in some] for some in draws)
-    correct = [_correct(model, several, images, labels, batch_size) for several in networks]
+    correct = [_correct(model, networks(some), images, labels, batch_size) for some in draws]
     return np.concatenate(correct or [np.zeros(0)]) / len(labels)
 
 
@@ -90,11 +97,8 @@ def _correct(
     model: nn.Module, networks: list[Theta], images: Tensor, labels: Tensor, batch_size: int | None
 ) -> np.ndarray:
     """Number of right answers of the model at each of these parameters."""
-    forward = vmap(lambda weights, x: functional_call(model, weights, (x,)), in_dims=(0, None))
-    stacked = {k: torch.stack([n[k] for n in networks]) for k in networks[0]} if len(networks) > 1 else {}
     total = torch.zeros(len(networks), dtype=torch.long)
     parts = batches_of(images, batch_size)
     for x, y in zip(parts, labels.split(len(parts[0])), strict=True):
-        logits = forward(stacked, x) if stacked else functional_call(model, networks[0], (x,)).unsqueeze(0)
-        total += (logits.argmax(2) == y).sum(1).cpu()
+        total += (logits_of_all(model, networks, x).argmax(2) == y).sum(1).cpu()
     return total.numpy()
