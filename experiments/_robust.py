@@ -47,7 +47,7 @@ FASHION = {
     "validation_fraction": 0.2,
     "checkpoint": "best",
 }
-EVALUATION = {"attack_steps": 10, "n_directions": 10, "n_points": 50}
+EVALUATION = {"evaluation_steps": 10, "n_directions": 10, "n_points": 50}
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
 SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
     "tiny": {
@@ -58,7 +58,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "n_attack_steps": 1,
             "n_repeats": 8,
             "n_images": 40,
-            "attack_steps": 2,
+            "evaluation_steps": 2,
             "n_directions": 2,
             "n_points": 5,
         },

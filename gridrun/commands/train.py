@@ -217,7 +217,7 @@ def tell_outcome(grids: dict[str, Grid], states: Sequence[PointState], seconds: 
         open_points = [(point, state) for point, state in zip(grid, part) if not is_done(state)]
         apart = different_settings(grid) if open_points else []
         for point, state in open_points[:limit]:
-            settings = " ".join(f"{key}={cell(value_of(point, key), 40)}" for key in apart)
+            settings = " ".join(f"{key}={cell(value_of(point, key), 40)}" for key in apart if key in point)
             words = [coloured(state.state), state.id[:ID_DIGITS], settings and f"{settings}:", state.detail]
             click.echo(f"  {' '.join(word for word in words if word)}", err=True)
         if len(open_points) > limit:
