@@ -2,16 +2,16 @@
 
 The main table of Buechel, Faber and Muir (ICLR 2022): three architectures, eight trainings, two seeds each; every
 parameter scaled by its own 1 + level * N(0, 1), many times over. What they publish: together, forward noise and
-adversarial training win on the CNN and on heartbeats; forward noise alone beats adversarial training alone on heartbeats
-and, at levels 0.1 to 0.5, on the CNN; on speech adversarial training alone leads.
+adversarial training win on the CNN and on heartbeats; forward noise alone beats adversarial training alone on
+heartbeats and, at levels 0.1 to 0.5, on the CNN; on speech adversarial training alone leads.
 
     python train.py -exp=mismatch_experiment [-size=real] [--where study=ecg] [-n_threads=2]
     python make_figures.py -exp=mismatch_experiment [-size=real] [--where study=ecg]
 
-Sizes are told in _robust.py; the default trains 48 networks on digits and synthetic sequences in minutes. The figure and
-the table (mean, std and min of all draws of both seeds; how probably a draw beats one of standard training, with the p
-value of a Mann-Whitney U test over draws, which speaks of these networks and not of others; the published mean) go to
-figures/mismatch_experiment.{png,pdf,csv,md,tex}.
+Sizes are told in _robust.py; the default trains 48 networks on digits and synthetic sequences in minutes. The figure
+and the table (mean, std and min of all draws of both seeds; how probably a draw beats one of standard training, with
+the p value of a Mann-Whitney U test over draws, which speaks of these networks and not of others; the published mean)
+go to figures/mismatch_experiment.{png,pdf,csv,md,tex}.
 """
 
 from pathlib import Path
@@ -77,7 +77,7 @@ def visualize():
         own = [point for point in points if point["study"] == study]
         frame = Table(own, ["method", "level"], "accuracy", LABELS).samples()
         violins(frame, "Level", LABELS["accuracy"], "Method", LEVEL_AXIS, hue_order=ORDER, axes=axes)
-        axes.set_title(title(own[0]), loc="left", fontweight="bold")
+        axes.set_title(title(own[0]), loc="left", fontsize=7, fontweight="bold")
     save(legend(figure), FIGURE)
 
     table, bold = table_of(points), ["max", None, "max", None, None, None]
