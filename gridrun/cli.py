@@ -23,7 +23,7 @@ from .errors import GridrunError, UsageError
 COMMANDS = (
     *("train", "status", "wait", "logs", "resume", "cancel"),
     *("figures", "query", "show", "gc", "doctor", "new", "init"),
-    *("accuracy", "faults"),
+    *("data", "accuracy", "faults"),
 )
 
 DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130

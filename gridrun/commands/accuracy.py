@@ -7,15 +7,14 @@ import io
 import json
 import os
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .. import __version__
-from ..errors import GridrunError
 from ._bar import Bar
+from ._fetch import fetch
 from ._network import Network, device_of, named, on_gpu, placed
 
 if TYPE_CHECKING:
@@ -105,25 +104,6 @@ def images_of(dataset: str, data_dir: Path | None, is_asked_to_fetch: bool) -> t
     fetch(dataset, data_dir)
     with mendable():
         return test_images(dataset, data_dir)
-
-
-def fetch(dataset: str, data_dir: Path | None) -> None:
-    from ..data.download import download
-
-    with ExitStack() as stack:
-        bars: dict[str, Bar] = {}
-
-        def tell(file: str, n: int, total: int) -> None:
-            if file not in bars:
-                stack.close()  # the file before is there
-                bars[file] = stack.enter_context(Bar(file, total // 10**6, "MB"))
-                click.echo(f"fetching {file}", err=True)
-            bars[file].to(n // 10**6)
-
-        try:
-            download(dataset, data_dir, tell)
-        except (OSError, ValueError) as error:
-            raise GridrunError(str(error)) from error
 
 
 def infer(model: nn.Module, images: Tensor, batch_size: int, device: str, name: str) -> Tensor:
