@@ -1,0 +1,1 @@
+"""What is looked at in a trained network: its loss around it, bounds on its outputs, the way an attack takes."""
