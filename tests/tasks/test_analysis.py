@@ -18,15 +18,21 @@ from gridrun.tasks.attack_path import attack_path
 from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
 from gridrun.tasks.interval_bounds import verified_accuracy
 from gridrun.tasks.landscape import landscape
+from gridrun.tasks.train import train
 from gridrun.training.adversarial import ParameterAttack
 
 SHORT: dict[str, Any] = {"n_epochs": [15, 1], "learning_rate": [5e-3, 1e-3], "beta_robustness": 0.0}
 SMALL = digits_cnn.make(**SHORT, channels=[4, 4], hidden=[16])
 
 
-def trained(point: Mapping[str, Any] = SMALL) -> dict[str, Any]:
-    (found,) = run([point], "train", store_key="*")("{*}")
-    return found
+def trained(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Trained and not stored."""
+    return {**point, **train(point)}
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, Any]:
+    return trained(SMALL)
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -34,7 +40,7 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def test_each_task_is_its_science_and_is_kept() -> None:
-    point = trained()
+    (point,) = run([{**SMALL, "n_epochs": [1, 0]}], "train", store_key="*")("{*}")
     model, (images, labels) = settings.trained(point), settings.test_images(point, 90)
     assert len(labels) == 90
     bound = bounds(model, images, labels, 1e-4)
@@ -60,21 +66,20 @@ def test_each_task_is_its_science_and_is_kept() -> None:
         assert same(loaded, expected)
 
 
-def test_what_they_say_of_a_trained_network() -> None:
-    point = trained()
-    lines = landscape(point, n_directions=2, n_points=21)
+def test_what_they_say_of_a_trained_network(small: dict[str, Any]) -> None:
+    lines = landscape(small, n_directions=2, n_points=21)
     middle = lines["cross_entropy"][:, 10]
-    assert lines["alpha"][10] == 0 and (lines["accuracy"][:, 10] == point["test_accuracy"]).all()
+    assert lines["alpha"][10] == 0 and (lines["accuracy"][:, 10] == small["test_accuracy"]).all()
     assert (lines["cross_entropy"][:, [0, -1]] > middle[:, None]).all() and (lines["flatness"] > 0).all()
-    shares = [verified_accuracy(point, size, 200) for size in (0.0, 1e-3, 1e-2)]
+    shares = [verified_accuracy(small, size, 200) for size in (0.0, 1e-3, 1e-2)]
     assert shares[0]["verified"] == shares[0]["clean"] > 0.8 and shares[0]["logit_width"] < 1e-9
     assert shares[0]["verified"] > shares[1]["verified"] > shares[2]["verified"]
-    assert shares[1]["verified"] <= worst_case_accuracy(point, 1e-3, n_images=200)
-    way = attack_path(point, 0.1, n_random=5)
-    assert way["adversarial_accuracy"][-1] == worst_case_accuracy(point, 0.1)
+    assert shares[1]["verified"] <= worst_case_accuracy(small, 1e-3, n_images=200)
+    way = attack_path(small, 0.1, n_random=5)
+    assert way["adversarial_accuracy"][-1] == worst_case_accuracy(small, 0.1)
     assert (way["adversarial_accuracy"][-1] < way["random_accuracy"][:, -1]).all()
     assert (way["adversarial"][-1] > 3 * way["random"][:, -1]).all()
-    nowhere = attack_path(point, 0.0, steps=2, n_random=1, n_images=50)
+    nowhere = attack_path(small, 0.0, steps=2, n_random=1, n_images=50)
     assert nowhere["adversarial"].tolist() == pytest.approx([0, 0, 0], abs=1e-5)  # the floor of the loss
     assert len({*nowhere["adversarial_accuracy"], *nowhere["random_accuracy"][0]}) == 1
 
@@ -99,10 +104,11 @@ def test_an_lsnn_has_all_three() -> None:
         (landscape, {"n_images": 0}, "0"),
     ],
 )
-def test_arguments_that_cannot_be_are_one_line_each(task: Any, arguments: dict[str, Any], message: str) -> None:
-    point = trained({**SMALL, "n_epochs": [1, 0]})
+def test_arguments_that_cannot_be_are_one_line_each(
+    small: dict[str, Any], task: Any, arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        task(point, **arguments)
+        task(small, **arguments)
 
 
 def test_a_network_that_standardises_by_batches_has_no_bounds() -> None:
