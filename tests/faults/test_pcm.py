@@ -58,6 +58,11 @@ def test_compensation_is_the_ratio_of_all_currents() -> None:
     assert compensation(now, now) == 1.0 == compensation(torch.zeros(2, 1), torch.zeros(2, 1))
 
 
+def test_every_tensor_is_compensated_by_its_own_devices() -> None:
+    uneven = {"w": WEIGHTS["w"], "v": torch.full((40, 30), 3.0)}  # all at 25 uS, which drift the least
+    assert torch.equal(read_weights(uneven, YEAR, 0)["w"], read_weights({"w": WEIGHTS["w"]}, YEAR, 0)["w"])
+
+
 def test_at_25_s_there_is_nothing_to_compensate_and_later_there_is() -> None:
     for seconds, is_same in [(25, True), (HOUR, False)]:
         pair = [read_weights(WEIGHTS, seconds, 0, is_compensated=c) for c in (True, False)]
@@ -94,6 +99,15 @@ def test_a_programming_is_the_same_at_all_times_and_its_reads_are_not() -> None:
     assert together[0, 1] > 0.3 > 0.1 > abs(together[0, 2])
     assert not torch.equal(now, later)
     assert torch.equal(now, read_weights({"w": WEIGHTS["w"], "v": WEIGHTS["v"]}, int(HOUR), 0)["w"])
+
+
+def test_each_time_has_its_own_read_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pcm_devices, "programming_std", torch.zeros_like)
+    monkeypatch.setattr(pcm_devices, "exponent_mean_std", lambda target: (torch.zeros_like(target),) * 2)
+    reads = [read_weights(WEIGHTS, seconds, 0, is_compensated=False)["w"] for seconds in (25.0, HOUR)]
+    large = WEIGHTS["w"].abs() > 0.5
+    errors = torch.stack([(read / WEIGHTS["w"] - 1)[large] for read in reads])
+    assert errors.std(1).min() > 0.03 and abs(torch.corrcoef(errors)[0, 1]) < 0.06
 
 
 def test_more_programmings_begin_with_the_fewer_and_leave_the_network_as_it_was(model: CNN) -> None:
