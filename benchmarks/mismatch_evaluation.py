@@ -3,7 +3,8 @@
     python -m benchmarks.mismatch_evaluation [digits_cnn cnn lsnn] [--rounds 3] [--note "what else ran"]
 
 The paper's CNN takes part where GRIDRUN_DATA holds Fashion-MNIST. One thread unless a way says otherwise; a worker's
-start is not counted. Writes benchmarks/MISMATCH.md.
+start is not counted. Where other programs share the cores, the ratios by processor time say more than those by the
+clock on the wall. Writes benchmarks/MISMATCH.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import argparse
 import multiprocessing
 import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,37 +22,41 @@ import numpy as np
 import torch
 
 from . import machine
+from .clock import Lap, lap
 from .mismatch_ways import CASES, N_WORKERS, is_here, setting, ways
 
 PAGE = Path(__file__).with_name("MISMATCH.md")
 LOOP = "loop"
-COLUMNS = ("way", "networks a second, median", "times the loop (each round)", "accuracies")
+COLUMNS = ("way", "networks a second, median", "times the loop (each round)", "by processor time", "accuracies")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one way: networks a second in each round, how its accuracies compare with the loop's."""
+    """Of one way: seconds a network in each round, how its accuracies compare with the loop's; whether the seconds of
+    this process's processors are all that it took."""
 
-    rates: list[float]
+    laps: list[Lap]
     numbers: str
+    is_one_process: bool = True
 
 
 def measure(name: str, n_rounds: int) -> dict[str, Measured]:
     """Every way of a case in turn, round after round."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(N_WORKERS, mp_context=spawn) as pool:
-        rates: dict[str, list[float]] = {}
+        laps: dict[str, list[Lap]] = {}
         found: dict[str, np.ndarray] = {}
         for number in range(n_rounds + 1):  # the first round prepares: imports, prepared data, workers
             for way, run in ways(name, pool).items():
-                begin = time.perf_counter()
-                found[way] = run()
-                seconds = time.perf_counter() - begin
-                if number:
-                    rates.setdefault(way, []).append(n_networks(name, way) / seconds)
+                (wall, cpu), found[way] = lap(run)
+                n = n_networks(name, way)
+                laps.setdefault(way, []).append(Lap(wall / n, cpu / n))
             print(f"{name}: round {number} of {n_rounds}", file=sys.stderr, flush=True)
     n_images = len(setting(name)[2])
-    return {way: Measured(rates[way], agreement(found[way], found[LOOP], n_images)) for way in rates}
+    return {
+        way: Measured(of[1:], agreement(found[way], found[LOOP], n_images), "workers" not in way)
+        for way, of in laps.items()
+    }
 
 
 def n_networks(name: str, way: str) -> int:
@@ -74,10 +78,21 @@ def table(measured: Mapping[str, Measured]) -> list[str]:
     """The rows of one case, as ratios of each round."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for way, of in measured.items():
-        ratios = [a / b for a, b in zip(of.rates, measured[LOOP].rates, strict=True)]
-        each = f"{statistics.median(ratios):.2f} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
-        lines.append(f"| {way} | {statistics.median(of.rates):.3g} | {each} | {of.numbers} |")
+        wall = times([one.wall for one in of.laps], [one.wall for one in measured[LOOP].laps])
+        cpu = times([one.cpu for one in of.laps], [one.cpu for one in measured[LOOP].laps])
+        rate = statistics.median(1 / one.wall for one in of.laps)
+        lines.append(f"| {way} | {rate:.3g} | {wall} | {cpu if of.is_one_process else ''} | {of.numbers} |")
     return lines
+
+
+def times(seconds: Sequence[float], loop: Sequence[float]) -> str:
+    """How many times as fast as the loop: the median and each round.
+
+    >>> times([2.0, 1.0, 1.0], [1.0, 1.0, 3.0])
+    '1.00 (0.50, 1.00, 3.00)'
+    """
+    ratios = [theirs / own for own, theirs in zip(seconds, loop, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
 
 
 def page(cases: Mapping[str, Mapping[str, Measured]], facts: Mapping[str, str]) -> str:
@@ -114,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found[heading(name)] = measure(name, options.rounds)
         else:
             print(f"{name} is left out: GRIDRUN_DATA is not set", file=sys.stderr)
-    facts = {**machine.facts(before), "rounds": str(options.rounds), "clock": "wall"}
+    facts = {**machine.facts(before), "rounds": str(options.rounds)}
     text = page(found, facts | ({"note": options.note} if options.note else {}))
     PAGE.write_text(text, encoding="utf-8")
     print(text)

@@ -24,6 +24,7 @@ from torch.func import functional_call
 
 from gridrun import data
 from gridrun.faults.mismatch import accuracy_under_mismatch, scaled
+from gridrun.faults.several import AT_ONCE
 from gridrun.nn.cnn import CNN
 from gridrun.nn.lsnn import LSNN
 from gridrun.training.evaluation import accuracy, perturbed_of
@@ -46,17 +47,17 @@ class Case:
 
 
 CASES = {
-    "digits_cnn": Case("digits CNN", "digits", lambda: CNN((1, 8, 8), 10, (16, 32), 3, 1, (128, 64)), 100, 20, (5, 20)),
+    "digits_cnn": Case("digits CNN", "digits", lambda: CNN((1, 8, 8), 10, (16, 32), 3, 1, (128, 64)), 60, 20, (5, 20)),
     "cnn": Case(
         "the paper's CNN on Fashion-MNIST",
         "fashion_mnist",
         lambda: CNN((1, 28, 28), 10, (64, 64), 4, ((2, 1), (0, 0)), (256, 64)),
-        4,
         2,
-        (2, 4),
+        1,
+        (2,),
         0.2,
     ),
-    "lsnn": Case("LSNN of 32 neurons", "synthetic_ecg", lambda: LSNN((100, 2), 4, n_hidden=32), 80, 20, (5, 20, 40)),
+    "lsnn": Case("LSNN of 32 neurons", "synthetic_ecg", lambda: LSNN((100, 2), 4, n_hidden=32), 40, 10, (5, 20, 40)),
 }
 Way = Callable[[Case, int], np.ndarray]
 
@@ -114,7 +115,7 @@ def ways(name: str, pool: Executor) -> dict[str, Callable[[], np.ndarray]]:
     n = case.n_draws
     together = {f"{k} at once": partial(loop, name, n, k) for k in case.chunks}
     small = {f"{k} at once, batches of 100": partial(loop, name, n, k, 100) for k in case.chunks}
-    probe = {"probe": partial(loop, name, n, None)}
+    probe = {"probe": partial(loop, name, n, None)} if n >= AT_ONCE else {}  # of fewer draws it is the loop
     cores = {"loop, 2 threads": partial(threads, name, n), "2 workers, loop": partial(shared, name, n, pool)}
     first = {"the original's way": partial(originals, name, case.n_few), "loop": partial(loop, name, n)}
     return {**first, **together, **small, **probe, **cores}

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import mismatch_evaluation as benchmark
 from benchmarks import mismatch_ways
+from benchmarks.clock import Lap
 from benchmarks.mismatch_ways import Case
 from gridrun import data
 from gridrun.faults.mismatch import mismatched
@@ -60,13 +61,15 @@ def test_agreement_counts_images() -> None:
 
 def test_the_page_by_hand() -> None:
     measured = {
-        "the original's way": benchmark.Measured([1.0, 2.0, 1.0], "the same"),
-        "loop": benchmark.Measured([10.0, 10.0, 40.0], "the same"),
+        "the original's way": benchmark.Measured([Lap(1, 2), Lap(0.5, 0.5), Lap(1, 1)], "the same"),
+        "loop": benchmark.Measured([Lap(0.1, 1), Lap(0.1, 1), Lap(0.025, 1)], "the same"),
+        "2 workers": benchmark.Measured([Lap(0.05, 1)] * 3, "the same", is_one_process=False),
     }
     text = benchmark.page({"a case": measured}, {"date": "today"})
     assert "- date: today\n" in text and "\n## a case\n" in text
-    assert "| the original's way | 1 | 0.10 (0.10, 0.20, 0.03) | the same |\n" in text
-    assert "| loop | 10 | 1.00 (1.00, 1.00, 1.00) | the same |\n" in text
+    assert "| the original's way | 1 | 0.10 (0.10, 0.20, 0.03) | 1.00 (0.50, 2.00, 1.00) | the same |\n" in text
+    assert "| loop | 10 | 1.00 (1.00, 1.00, 1.00) | 1.00 (1.00, 1.00, 1.00) | the same |\n" in text
+    assert "| 2 workers | 20 | 2.00 (2.00, 2.00, 0.50) |  | the same |\n" in text
 
 
 def test_networks_are_counted_by_way(small: str) -> None:
