@@ -19,6 +19,8 @@ def panels(points, n_rows=1, height_mm=62):
     else:
         figure = grid_of_panels([1] * n_rows, [1], height_mm=62)
     found = {study: figure.axes[place :: len(studies)] for place, study in enumerate(studies)}
+    for axes in figure.axes:  # room for what stands above the panel
+        axes.set_title(axes.get_title("left"), loc="left", x=-0.14, fontweight="bold", fontsize=8)
     for study, axes in found.items():
         axes[0].set_title(titles[study])
     return figure, found
