@@ -2,9 +2,9 @@
 
 Buechel, Faber, Muir (ICLR 2022) show that an attack of a few steps moves the outputs much farther than random changes
 of the same size. Both ways start at the attack's random start, and each of their N steps changes every parameter by
-zeta_a |theta| / N, up or down. The attack takes the sign from the gradient, step after step; a random way has signs
-drawn once, before its first step. So after t steps every parameter of a random way is t zeta_a / N |theta| from the
-start, which is the farthest that the attack can have gone.
+zeta_a |theta| / N, up or down. The attack takes the sign from the gradient, step after step (a parameter without a
+gradient stays); a random way has signs drawn once, before its first step. So after t steps every parameter of a random
+way is t zeta_a / N |theta| from the start, which is the farthest that the attack can have gone.
 """
 
 from __future__ import annotations

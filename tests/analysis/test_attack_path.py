@@ -10,10 +10,10 @@ import torch
 from torch.func import functional_call
 
 from gridrun.analysis.attack_path import attack_path, random_signs
-from gridrun.faults.worst_case import attacked_parameters, worst_case_accuracy
+from gridrun.faults.worst_case import attacked_parameters, gradient_on, worst_case_accuracy
 from gridrun.nn.cnn import CNN
 from gridrun.nn.lsnn import LSNN
-from gridrun.training.adversarial import ParameterAttack
+from gridrun.training.adversarial import ParameterAttack, attack_steps, find_perturbation
 from gridrun.training.evaluation import parameters_of
 from gridrun.training.losses import boundary_loss
 from gridrun.training.seeding import generator
@@ -67,6 +67,21 @@ def test_every_way_begins_at_the_attacks_random_start() -> None:
     assert alone["random"].shape == (0, 1)
     assert found["adversarial"][0] == alone["adversarial"][0] > 0
     assert found["random"][:, 0].tolist() == [alone["adversarial"][0]] * 3
+
+
+def test_each_step_of_the_attack_moves_each_parameter_by_its_share_and_the_last_is_what_is_found() -> None:
+    model = network().double()
+    theta, images, labels = parameters_of(model), IMAGES.double(), torch.arange(40) % 3
+    gradient = gradient_on(model, images, labels, ATTACK)
+    steps = list(attack_steps(gradient, theta, ATTACK, generator(4)))
+    found = find_perturbation(gradient, theta, ATTACK, generator(4))
+    assert len(steps) == 5
+    for name in theta:
+        assert torch.equal(steps[-1].relative[name], found.relative[name])
+        moves = torch.stack([step.relative[name] for step in steps]).diff(dim=0).abs()
+        moved = (moves - 0.2 / 4).abs() < 1e-15
+        assert (moved | (moves == 0)).all() and moved.double().mean() > 0.7  # 0: of neurons silent on all images
+        assert not found.constant[name].any()
 
 
 def test_a_random_way_by_hand() -> None:
