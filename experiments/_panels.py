@@ -1,0 +1,67 @@
+"""The figure and the table of a page of the study: accuracies by network and method, against what they were put under.
+
+`found` has the points of each evaluation by the key that was varied, with "accuracy" in percent:
+{"level": [...], "attack_size": [...]}. A study or a method that is not among the points is not drawn.
+"""
+
+from experiments._published import published
+from experiments._robust import title
+from experiments._studies import panels
+from gridrun import reduce_keys, run
+from gridrun.figures import legend, lines
+from gridrun.stats import SUMMARY
+from gridrun.table import Computed, Table
+
+UNDER = {  # the keys that are varied: how tables and axes call them, and which part of the values a band holds
+    "level": ("Mismatch", "Mismatch level (relative std)", 0.5),
+    "std": ("Noise of one size", "Noise of one size (std)", 0.5),
+    "attack_size": ("Attack", "Attack size (relative)", 1.0),
+    "constant_size": ("Attack of one size", "Attack of one size", 1.0),
+}
+LABELS = {
+    "method": "Method",
+    "under": "Under",
+    "strength": "Strength",
+    "accuracy": "Test accuracy (%)",
+    "accuracy_mean": "Mean (%)",
+    "accuracy_std": "Std (%)",
+    "accuracy_min": "Min (%)",
+    "published": "Published mean (%)",
+}
+BOLD = ["max", "min", "max", None]
+
+
+def in_percent(grid):
+    """The points with their "accuracy" of 0..1 (a number, or an array of draws) in percent."""
+    return run(grid, lambda accuracy: 100 * accuracy, store_key="accuracy")("{accuracy}")
+
+
+def figure_of(found, order):
+    """Means against strength: a row for each evaluation, a column a network, which stand side by side if it is one.
+
+    Bands hold the middle half of all draws of noise, of both seeds; for attacks they go from seed to seed.
+    """
+    everything = [point for points in found.values() for point in points]
+    figure, of_study = panels(everything, len(found), height_mm=12 + 50 * len(found))
+    for study, rows in of_study.items():
+        for axes, (key, points) in zip(rows, found.items()):
+            frame = Table([p for p in points if p["study"] == study], ["method", key], "accuracy", LABELS).samples()
+            names = LABELS["accuracy"], LABELS["method"], UNDER[key][1]
+            lines(frame, key, *names, hue_order=order, axes=axes, level=UNDER[key][2])
+            axes.locator_params(axis="x", nbins=4)
+            axes.xaxis.set_major_formatter("{x:g}")
+    return legend(figure)
+
+
+def table_of(found, order):
+    """Mean, standard deviation and minimum over draws and seeds, beside the published means (of the paper's sizes)."""
+    rows = [row for key, points in found.items() for row in _summed_up(key, points)]
+    axes = [Computed("Network and data", title), "under", "method", "strength"]
+    orders = {"method": order, "under": [UNDER[key][0] for key in found]}
+    return Table(rows, axes, [*(f"accuracy_{name}" for name in SUMMARY), "published"], LABELS, orders)
+
+
+def _summed_up(key, points):
+    for row in reduce_keys(points, "accuracy", SUMMARY, group_by=["study", "dataset", "method", key]):
+        known = published(row["study"], row["method"], row[key]) if key == "level" else None
+        yield {**row, "under": UNDER[key][0], "strength": row[key], "published": known}
