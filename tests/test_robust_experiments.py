@@ -1,0 +1,145 @@
+"""The pages of the robust-training study at a tiny size: trained once for all, drawn, and agreeing with each other."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gridrun import get
+from gridrun.experiment import load, overridden
+from gridrun.tasks import settings
+
+ROOT = Path(__file__).parents[1]
+N_POINTS = {  # of the whole grid
+    "mismatch_experiment": 48,
+    "worst_case_experiment": 48,
+    "landscape_experiment": 48,
+    "ibp_experiment": 48,
+    "methods_experiment": 24,
+}
+# Some methods, and no page's points of speech, so that LSNNs of a hundred time steps take seconds.
+METHODS = ["Standard", "Adversarial"]
+CHOSEN = [f"--where=method={METHODS}", "--where=dataset!=tones"]
+FEW = [
+    "-training_samples=100",
+    "-batch_size=20",
+    "-n_epochs=[4,0]",
+    "-learning_rate=[0.03,0.01]",
+    "-n_images=60",
+    "-n_points=3",
+]
+FLAGS = ["-size=tiny", "-seed=0", *FEW, *CHOSEN]
+NETWORKS = ["CNN, digits", "ECG LSNN, synthetic heartbeats"]
+
+
+def command(study: Path, name: str, *more: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment.pop("GRIDRUN_SESSIONS", None)
+    line = [sys.executable, name, f"-exp={','.join(N_POINTS)}", *FLAGS, *more]
+    done = subprocess.run(line, cwd=study, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A copy of the pages whose networks are trained, and what the training said."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "experiments").mkdir()
+    pages = [f"experiments/{page}.py" for page in N_POINTS]
+    helpers = [f"experiments/{path.name}" for path in (ROOT / "experiments").glob("_*.py")]
+    for name in (*pages, *helpers, "train.py", "make_figures.py"):
+        (folder / name).write_text((ROOT / name).read_text())
+    return folder, command(folder, "train.py", "-n_threads=1")
+
+
+@pytest.fixture(scope="module")
+def drawn(trained: tuple[Path, str]) -> Path:
+    """The folder of all pages' figures and tables."""
+    folder, _ = trained
+    command(folder, "make_figures.py", "-n_threads=1")
+    return folder / "figures"
+
+
+def rows(folder: Path, page: str) -> list[dict[str, str]]:
+    with (folder / f"{page}_experiment.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(table: list[dict[str, str]], key: str, **where: object) -> dict[tuple[str, str], float]:
+    """{(network, method): number} of the rows that hold these values."""
+    chosen = [row for row in table if all(row[name] == str(value) for name, value in where.items())]
+    return {(row["Network"], row["Method"]): float(row[key]) for row in chosen}
+
+
+def test_what_one_page_trains_the_others_find(trained: tuple[Path, str]) -> None:
+    _, said = trained
+    assert "mismatch_experiment: 4 points: 4 computed now" in said
+    for page in ("worst_case", "landscape", "ibp", "methods"):
+        assert f"{page}_experiment: 4 points: 4 cached" in said
+
+
+@pytest.mark.parametrize("page", N_POINTS)
+def test_every_page_is_drawn(drawn: Path, page: str) -> None:
+    assert {path.suffix for path in drawn.glob(f"{page}.*")} == {".png", ".pdf", ".csv", ".md", ".tex"}
+
+
+def test_pages_agree_where_they_measure_the_same(drawn: Path) -> None:
+    attacked = rows(drawn, "worst_case")
+    ours = {
+        place: column(attacked, "Accuracy (%)", **{"Attack on": "KL", "Attack size": place}) for place in (0.0, 0.1)
+    }
+    clean, under_attack = ({k: v for k, v in found.items() if k[0] in NETWORKS} for found in ours.values())
+    assert clean == pytest.approx(column(rows(drawn, "ibp"), "Verified (%)", **{"Box size": 0.0}))  # a box of one
+    without_noise = column(rows(drawn, "mismatch"), "Mean (%)", Level=0.0)
+    assert without_noise == pytest.approx({(name.split(",")[0], method): v for (name, method), v in clean.items()})
+    assert len(clean) == 4
+    assert under_attack == pytest.approx(column(rows(drawn, "methods"), "Accuracy, attack (%)"))
+    assert sum(clean.values()) > sum(under_attack.values()) + 10
+
+
+def test_no_attack_leaves_less_than_is_verified_around_it(drawn: Path) -> None:
+    table = rows(drawn, "ibp")
+    for key in column(table, "Verified (%)", **{"Box size": 0.0}):
+        own = [row for row in table if (row["Network"], row["Method"]) == key]
+        verified, widths = ([float(row[name]) for row in own] for name in ("Verified (%)", "Width of a logit"))
+        assert verified == sorted(verified, reverse=True) and verified[0] > verified[-1]
+        assert widths == sorted(widths)
+    # An attack of size 0.005 starts within a normal draw of std 0.001: in the box of size 0.01.
+    proven = column([row for row in table if row["Network"] == NETWORKS[0]], "Verified (%)", **{"Box size": 0.01})
+    for loss in ("KL", "CE"):
+        left = column(rows(drawn, "worst_case"), "Accuracy (%)", **{"Attack on": loss, "Attack size": 0.005})
+        assert all(proven[key] <= left[key] for key in proven) and len(proven) == 2
+
+
+def test_an_attack_goes_farther_than_chance(drawn: Path) -> None:
+    table = rows(drawn, "methods")
+    attack, chance = (column(table, f"KL, {way}") for way in ("attack (nats)", "random (1/1000 nats)"))
+    assert all(1000 * attack[key] > 1.5 * chance[key] > 0 for key in attack) and len(attack) == 4
+
+
+def test_published_numbers_stand_beside_ours_under_their_own_name(drawn: Path) -> None:
+    attacked = column(rows(drawn, "worst_case"), "Accuracy (%)", **{"Attack on": "KL", "Attack size": 0.1})
+    theirs = {method: number for (_, method), number in attacked.items() if "published" in method}
+    assert theirs == {"Standard, published": 17.5, "Adversarial (beta 0.1), published": 78.41}
+    flat = rows(drawn, "landscape")
+    beside = {(row["Network"], row["Method"]): row["Published (CNN: batch_standardize)"] for row in flat}
+    assert beside[NETWORKS[0], "Standard"] == "0.3375" and beside[NETWORKS[1], "Adversarial"] == "0.0879"
+    assert all(float(row["Flatness"]) > 0 and row["Flatness n"] == "2" for row in flat)  # two lines of one network
+
+
+@pytest.mark.parametrize("page", N_POINTS)
+def test_every_point_of_every_size_can_be_trained(page: str) -> None:
+    experiment = load(ROOT, page)
+    for size in ("tiny", "small", "real", "paper"):
+        with overridden(experiment, {"size": size}):
+            points = experiment.train_grid()
+        assert len(points) == N_POINTS[page]
+        for point in points:  # each raises for a setting that cannot be, or that would have no effect
+            settings.method(point)
+            assert len(settings.schedule(point).rates()) == sum(get(point, "n_epochs"))
