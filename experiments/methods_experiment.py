@@ -26,7 +26,8 @@ from gridrun.tasks.attack_path import attack_path
 ORDER = list(METHODS)
 SHOWN = ["Standard", "Forward noise", "Adversarial", "Both"]
 ATTACK_SIZE = 0.1
-WAYS = {"adversarial": "-", "random": "--"}
+DASHED = (0, (2, 1))
+WAYS = {"adversarial": "-", "random": DASHED}
 LABELS = {
     "method": "Method",
     "adversarial": "KL, attack (nats)",
@@ -65,7 +66,7 @@ def draw(points, axes):
         lines(frame, "step", "kl", "method", "Step", "KL from the outputs before (nats)", ORDER, axes)
         for line in axes.lines[n_before:]:
             line.set(linestyle=dashes, label=line.get_label() if way == "adversarial" else None)
-    axes.plot([], [], "k--", label="Random directions")
+    axes.plot([], [], color="black", linestyle=DASHED, label="Random directions")
     axes.set_yscale("log")
 
 
