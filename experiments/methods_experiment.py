@@ -6,7 +6,7 @@ parameter as any attack can. Two seeds, and ten random ways from each network; b
 
 Measured (size small, the CNN on digits): the attack ends a thousand times as far as chance (10.8 against 0.009 nats
 after standard training), which is why a network that withstands mismatch may still fail under it. After adversarial
-training it ends at 0.5 nats and forward noise alone does little against it (6.1), though it halves the random ways too.
+training it ends at 0.5 nats; forward noise alone, which more than halves the random ways, leaves the attack 6.1.
 
     python train.py -exp=methods_experiment [-size=real] [--where study=cnn]
     python make_figures.py -exp=methods_experiment [-size=real] [--where study=cnn]
