@@ -17,7 +17,7 @@ go to figures/mismatch_experiment.{png,pdf,csv,md,tex}.
 from pathlib import Path
 
 from experiments._published import published
-from experiments._robust import LEVELS, METHODS, STUDIES, TITLES, networks, title, trained
+from experiments._robust import LEVELS, METHODS, STUDIES, networks, title, trained
 from gridrun import reduce_keys, run, split
 from gridrun.figures import legend, save, violins
 from gridrun.stats import SUMMARY, flat, mann_whitney
@@ -26,8 +26,7 @@ from gridrun.tasks.evaluate import mismatch_accuracy
 
 ORDER = list(METHODS)
 LABELS = {
-    **TITLES,
-    "study": "Network",
+    "network": "Network",
     "method": "Method",
     "level": "Level",
     "accuracy": "Test accuracy (%)",
@@ -51,12 +50,12 @@ def measure():
     grid = split(trained(train_grid()), "level", LEVELS)
     arguments = ("{*}", "{level}", "{n_repeats}")
     grid = run(grid, mismatch_accuracy, store_key="accuracy")(*arguments, n_images="{n_images}")
-    return run(grid, lambda accuracy: 100 * accuracy, store_key="accuracy")("{accuracy}")
+    return [{**point, "network": title(point), "accuracy": 100 * point["accuracy"]} for point in grid]
 
 
 def table_of(points):
     """Mean, std and min of the draws; against those of standard training, and beside the published mean."""
-    rows = reduce_keys(points, "accuracy", {**SUMMARY, "draws": flat}, group_by=["study", "method", "level"])
+    rows = reduce_keys(points, "accuracy", {**SUMMARY, "draws": flat}, group_by=["study", "network", "method", "level"])
     standard = {(r["study"], r["level"]): r["accuracy_draws"] for r in rows if r["method"] == "Standard"}
     for row in rows:
         row |= {"effect": None, "p_value": None, "published": published(row["study"], row["method"], row["level"])}
@@ -64,7 +63,7 @@ def table_of(points):
             test = mann_whitney(row["accuracy_draws"], standard[row["study"], row["level"]])
             row |= {"effect": test.effect, "p_value": f"{test.p_value:.1g}"}
     columns = [*(f"accuracy_{name}" for name in SUMMARY), "effect", "p_value", "published"]
-    return Table(rows, ["study", "level", "method"], columns, LABELS, {"study": list(STUDIES), "method": ORDER})
+    return Table(rows, ["network", "level", "method"], columns, LABELS, {"method": ORDER})
 
 
 def visualize():
@@ -77,7 +76,7 @@ def visualize():
         own = [point for point in points if point["study"] == study]
         frame = Table(own, ["method", "level"], "accuracy", LABELS).samples()
         violins(frame, "Level", LABELS["accuracy"], "Method", LEVEL_AXIS, hue_order=ORDER, axes=axes)
-        axes.set_title(title(own[0]), loc="left", fontsize=7, fontweight="bold")
+        axes.set_title(own[0]["network"], loc="left", fontsize=7, fontweight="bold")
     save(legend(figure), FIGURE)
 
     table, bold = table_of(points), ["max", None, "max", None, None, None]

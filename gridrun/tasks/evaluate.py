@@ -31,7 +31,7 @@ def mismatch_accuracy(
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
         n_draws = n_repeats if level else min(n_repeats, 1)
-        return accuracy_under_mismatch(settings.trained(model), images, labels, level, n_draws, noise_seed, chunk=None)
+        return accuracy_under_mismatch(settings.trained(model), images, labels, level, n_draws, noise_seed)
 
 
 @cachable(dependencies=[NETWORK, "std", "n_repeats", "noise_seed", "n_images"])
@@ -51,7 +51,7 @@ def constant_noise_accuracy(
         images, labels = settings.test_images(model, n_images)
         n_draws = n_repeats if std else min(n_repeats, 1)
         network = settings.trained(model)
-        return accuracy_under_mismatch(network, images, labels, std, n_draws, noise_seed, chunk=None, is_relative=False)
+        return accuracy_under_mismatch(network, images, labels, std, n_draws, noise_seed, is_relative=False)
 
 
 @cachable(
