@@ -9,7 +9,7 @@ from experiments._robust import title
 from experiments._studies import panels
 from gridrun import reduce_keys, run
 from gridrun.figures import legend, lines
-from gridrun.stats import SUMMARY
+from gridrun.stats import SUMMARY, flat
 from gridrun.table import Computed, Table
 
 UNDER = {  # the keys that are varied: how tables and axes call them, and which part of the values a band holds
@@ -62,6 +62,8 @@ def table_of(found, order):
 
 
 def _summed_up(key, points):
-    for row in reduce_keys(points, "accuracy", SUMMARY, group_by=["study", "dataset", "method", key]):
+    statistics = {**SUMMARY, "n": lambda values: flat(values).size}
+    for row in reduce_keys(points, "accuracy", statistics, group_by=["study", "dataset", "method", key]):
+        spread = row["accuracy_std"] if row["accuracy_n"] > 1 else None  # one number has none
         known = published(row["study"], row["method"], row[key]) if key == "level" else None
-        yield {**row, "under": UNDER[key][0], "strength": row[key], "published": known}
+        yield {**row, "accuracy_std": spread, "under": UNDER[key][0], "strength": row[key], "published": known}
