@@ -4,7 +4,7 @@ Three architectures ("study": cnn, ecg, speech), each trained by the methods bel
 
     tiny     seconds, to see that everything runs; its numbers mean nothing
     small    digits and synthetic sequences, offline: minutes on two cores
-    real     Fashion-MNIST (12,000 images), MIT-BIH heartbeats and spoken digits: an hour or two on two cores
+    real     Fashion-MNIST (12,000 images), MIT-BIH heartbeats and spoken digits: two hours on two cores
     paper    the full size, for a cluster: all of Fashion-MNIST, MIT-BIH and Speech Commands
 
 Points have what a size says by way of their key "size", so `-size=real` on the command line is all that changes;
@@ -46,6 +46,11 @@ FASHION = {
     "hidden": [256, 64],
     "validation_fraction": 0.2,
     "checkpoint": "best",
+}
+OF_STUDY = {  # in all sizes
+    "cnn": {"beta_with_noise": 0.1, "esgd_learning_rate": [0.1, 0.01]},
+    "ecg": {"beta_with_noise": 0.1, "esgd_learning_rate": [1.0, 0.1]},
+    "speech": {"beta_with_noise": 0.5, "esgd_learning_rate": [1.0, 0.1]},
 }
 EVALUATION = {"evaluation_steps": 10, "n_directions": 10, "n_points": 50}
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
@@ -153,16 +158,14 @@ METHODS = {  # the keys in which a method differs from standard training
     "Entropy-SGD": {
         "optimizer": "esgd",
         "n_epochs": "{of_size(esgd_epochs)}",
-        "learning_rate": "{esgd_rates({study})}",
+        "learning_rate": "{of_size(esgd_learning_rate)}",
     },
     "ABCD": {"optimizer": "abcd"},
     "AWP": {"awp": True, "boundary_loss": "madry"},
     "Forward noise": FORWARD,
     "Adversarial": {"beta_robustness": 0.25},
-    "Both": {**FORWARD, "beta_robustness": "{with_noise({study})}"},
+    "Both": {**FORWARD, "beta_robustness": "{of_size(beta_with_noise)}"},
 }
-BETA_WITH_NOISE = {"cnn": 0.1, "ecg": 0.1, "speech": 0.5}
-ESGD_RATES = {"cnn": [0.1, 0.01], "ecg": [1.0, 0.1], "speech": [1.0, 0.1]}
 
 
 def networks(methods=METHODS, studies=tuple(STUDIES), seeds=SEEDS):
@@ -186,8 +189,6 @@ def base(study):
         "size": "small",
         "setting": setting,
         "of_size": of_size,
-        "with_noise": BETA_WITH_NOISE.get,
-        "esgd_rates": ESGD_RATES.get,
     }
 
 
@@ -209,4 +210,4 @@ def setting(size, study):
     """What a size says of a study: setting("small", "cnn")("n_epochs")."""
     if size not in SIZES:
         raise UsageError(f"size={size!r}; there are {', '.join(SIZES)}")
-    return {**SIZES[size]["all"], **SIZES[size][study]}.__getitem__
+    return {**OF_STUDY[study], **SIZES[size]["all"], **SIZES[size][study]}.__getitem__
