@@ -63,7 +63,7 @@ def grid_of_panels(
 
     figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
     panels = figure.subplots(len(heights), len(widths), width_ratios=widths, height_ratios=heights, squeeze=False)
-    for letter, axes in zip("abcdefghij", panels.flat):
+    for letter, axes in zip("abcdefghijkl", panels.flat):
         axes.set_title(letter, loc="left", fontweight="bold", fontsize=8)
     return figure
 
