@@ -18,7 +18,7 @@ from ..training.evaluation import batches_of
 
 AT_ONCE, SMALL_BATCH = 10, 100  # that many networks on so many images stay within a processor's cache
 N_TRIED, N_IMAGES = 2, 2 * SMALL_BATCH  # networks that the probe runs one by one, images it runs at once
-LEAST_SHARE = 1 / 3  # of a batch's time, that a call has to cost before the probe goes on
+LEAST_SHARE = 1 / 2  # of the time of a batch, that a call has to cost before the probe goes on
 Theta = Mapping[str, Tensor]
 
 
