@@ -38,6 +38,8 @@ def test_quantised_accuracy_is_that_of_the_science(point: dict[str, Any]) -> Non
     some = settings.test_images(point, 100)
     assert quantized_accuracy(point, 3, n_images=100) == quantization.quantized_accuracy(network, *some, 3)
     assert len(set(keys(quantized_accuracy, point, [(3,), (4,), (3, True), (3, False, 100)]))) == 4
+    with pytest.raises(UsageError, match="bits=1: want a whole number from 2 to 24"):
+        quantized_accuracy(point, 1)
 
 
 def test_accuracy_on_pcm_is_that_of_the_science_and_falls_with_time(point: dict[str, Any]) -> None:
@@ -51,6 +53,10 @@ def test_accuracy_on_pcm_is_that_of_the_science_and_falls_with_time(point: dict[
     calls = [(25.0, 2), (YEAR, 2), (25.0, 3), (25.0, 2, 1), (25.0, 2, 0, False), (25.0, 2, 0, True, 100)]
     assert len(set(keys(pcm_accuracy, point, calls))) == len(calls)
     assert pcm_accuracy(point, YEAR, 2, n_images=100).tolist() != found[YEAR, True][:2].tolist()
+    with pytest.raises(
+        UsageError, match="1.0 s after programming: the model of drift begins with the first read, at 25 s"
+    ):
+        pcm_accuracy(point, 1.0)
 
 
 def test_a_small_resnet_on_grey_digits_goes_onto_devices() -> None:
@@ -60,15 +66,3 @@ def test_a_small_resnet_on_grey_digits_goes_onto_devices() -> None:
     on_devices = pcm_accuracy(trained, 25.0, 3)
     assert trained["test_accuracy"] > 0.8
     assert 0.5 < on_devices.min() <= on_devices.max() <= trained["test_accuracy"] + 0.02
-
-
-@pytest.mark.parametrize(
-    ("task", "wrong", "message"),
-    [
-        (pcm_accuracy, 1.0, "1.0 s after programming: the model of drift begins with the first read, at 25 s"),
-        (quantized_accuracy, 1, "bits=1: want a whole number from 2 to 24"),
-    ],
-)
-def test_what_cannot_be_is_one_line(point: dict[str, Any], task: Callable, wrong: float, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        task(point, wrong)
