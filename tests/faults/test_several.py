@@ -59,6 +59,8 @@ def test_the_faster_way_is_chosen() -> None:
     a_batch_of_64 = (0, 1, 1, 3, 3, 12)  # 2 s for 2 networks, 9 s for 10
     assert quickest(model, drawn(model), IMAGES, 64, clock(a_batch_of_64)) == (10, 64)
     assert quickest(model, drawn(model), IMAGES, clock=clock(SLOWER)) == (1, None)
+    just_slower = (0, 1, 1, 3, 3, 12)  # 9 s for 2,000
+    assert quickest(model, drawn(model), IMAGES, clock=clock(just_slower)) == (1, None)
     assert quickest(model, drawn(model), IMAGES, 64, clock((0, 1, 1, 3, 3, 14))) == (1, 64)
 
 
