@@ -45,8 +45,9 @@ class Options(NamedTuple):
     def where(self, is_cachable: bool) -> tuple[int, str, Any]:
         """n_threads, backend and mode: as the call says, else defaults() for a cachable function, else plain ones."""
         said = _DEFAULTS.get() if is_cachable and self.n_threads is None else {}
-        backend = self.backend or said.get("backend", "threads")
-        return self.n_threads or said.get("n_threads", 1), backend, self.mode or said.get("mode")
+        n_threads = said.get("n_threads", 1) if self.n_threads is None else self.n_threads
+        backend = said.get("backend", "threads") if self.backend is None else self.backend
+        return n_threads, backend, said.get("mode") if self.mode is None else self.mode
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def command(study: Path, name: str, *more: str) -> str:
-    line = [sys.executable, *more, name, "-exp=mismatch_quickstart", *FLAGS]
+    line = [sys.executable, *more, name, "-exp=mismatch_quickstart", "-n_threads=1", *FLAGS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, cwd=study, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

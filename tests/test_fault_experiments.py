@@ -33,7 +33,7 @@ def command(study: Path, name: str, pages: str, **settings: object) -> str:
     flags = [f"-{key}={value}" for key, value in settings.items()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment.pop("GRIDRUN_SESSIONS", None)
-    line = [sys.executable, name, f"-exp={pages}", *flags]
+    line = [sys.executable, name, f"-exp={pages}", "-n_threads=1", *flags]
     done = subprocess.run(line, cwd=study, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

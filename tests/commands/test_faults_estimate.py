@@ -159,6 +159,7 @@ def test_a_typing_error_is_one_line_and_exits_2(typed: Typed, calls: list, words
 
 
 @pytest.mark.data
+@pytest.mark.long
 def test_the_published_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """To +-2 points here; docs/fault_statistics.md has it to +-.2."""
     words = ["-n", "ResNet20", "--half-width=.02", "-o", "out.json"]

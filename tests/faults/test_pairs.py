@@ -173,6 +173,7 @@ def test_the_model_keeps_its_bits_and_its_mode() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.long
 def test_resnet20_on_images_of_the_first_and_the_last_batch() -> None:
     from gridrun import data
     from gridrun.nn import zoo

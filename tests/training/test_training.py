@@ -193,16 +193,16 @@ def test_one_dropout_mask_serves_the_whole_attack() -> None:
 
 
 def test_adversarial_regularisation_is_robust_where_standard_training_is_not() -> None:
-    """The claim of the method, over two seeds of a short training: 10 points at mismatch 0.5, 30 under attack."""
+    """The claim of the method, over three seeds of a short training: 10 points at mismatch 0.5, 30 under attack."""
     splits = data.load("digits")
     methods = {"standard": Method(), "beta": Method(0.25, ParameterAttack(0.1, n_attack_steps=3))}
     mismatch, attacked = {"standard": 0.0, "beta": 0.0}, {"standard": 0.0, "beta": 0.0}
-    for name, seed in product(methods, [0, 1]):
+    for name, seed in product(methods, [0, 1, 2]):
         model = CNN((1, 8, 8), 10, (16, 32), 3, 1, (128, 64), generator=generator(seed, "init"))
         *_, (_, _, state) = fit(model, splits.train, None, methods[name], Schedule((18, 4), (1e-3, 1e-4)), seed)
         model.load_state_dict(state.weights("final"))
-        mismatch[name] += accuracy_under_mismatch(model, *splits.test, 0.5, n_repeats=40, seed=seed).mean() / 2
-        attacked[name] += worst_case_accuracy(model, *splits.test, ParameterAttack(0.1)) / 2
+        mismatch[name] += accuracy_under_mismatch(model, *splits.test, 0.5, n_repeats=30, seed=seed).mean() / 3
+        attacked[name] += worst_case_accuracy(model, *splits.test, ParameterAttack(0.1)) / 3
     assert mismatch["beta"] - mismatch["standard"] >= 0.10
     assert attacked["beta"] - attacked["standard"] >= 0.30
 
