@@ -43,8 +43,10 @@ def verify(store: Store, progress: Callable[[str], None] = lambda path: None) ->
         damage.extend(_verify_segment(path))
     for path in _files(store.path / "objects", ""):
         progress(str(path))
+        if path.name.startswith("."):  # being written
+            continue
         digest = xxhash.xxh3_128_hexdigest(path.read_bytes())
-        if not path.name.startswith(".") and digest != path.name.partition(".")[0]:
+        if digest != path.name.partition(".")[0]:
             damage.append(Damage(str(path), "its content does not match its checksum"))
     damage.extend(_missing_files(store))
     damage.extend(Damage(str(p), "set aside: it failed its checksum") for p in _files(store.path / "damaged", ""))
@@ -87,14 +89,14 @@ def collect(store: Store, dry_run: bool = True) -> list[Removal]:
     needed = _needed_files(store)
     for path in _files(store.path / "objects", ""):
         if path.name not in needed and not path.name.startswith(".") and _is_old(path):
-            removals.append(Removal(str(path), path.stat().st_size, "no result needs it"))
+            removals.append(Removal(str(path), _size(path), "no result needs it"))
     sessions = {session_of(frame, row) for key in list(store.index) for frame, row in store.rows(key)} | _queued(store)
     idle = not store.live_claims()  # a run that is going on has no result yet
     for folder in _folders(store.path / "runs") if idle else ():
         if folder.name not in sessions and len(folder.name) == 32 and all(map(_is_old, [folder, *folder.rglob("*")])):
             removals.append(Removal(str(folder), _size(folder), "the run it belongs to has no result"))
     for path in _files(store.path / "damaged", ""):
-        removals.append(Removal(str(path), path.stat().st_size, "it failed its checksum"))
+        removals.append(Removal(str(path), _size(path), "it failed its checksum"))
     removals.extend(_left_over(store))
     if not dry_run:
         store.check_writable()
@@ -136,7 +138,7 @@ def _sort_segments(store: Store) -> tuple[dict[str, list[tuple[Frame, Row]]], li
 
 def _is_small(store: Store, path: str) -> bool:
     """Whether a segment is small, and nobody writes to it any more."""
-    return os.stat(path).st_size < SMALL and _is_old(Path(path)) and not _writer_lives(store, path)
+    return _size(Path(path)) < SMALL and _is_old(Path(path)) and not _writer_lives(store, path)
 
 
 def _row_bytes(rows: list[tuple[Frame, Row]]) -> int:
@@ -198,10 +200,10 @@ def _left_over(store: Store) -> Iterator[Removal]:
     """Files that crashes left: parts that were never renamed, heartbeats that stopped."""
     for path in store.path.rglob(".*.part"):
         if _is_old(path):
-            yield Removal(str(path), path.stat().st_size, "left by a write that was cut off")
+            yield Removal(str(path), _size(path), "left by a write that was cut off")
     for path in _files(store.path / "claims", ".beat"):
         if _is_old(path):
-            yield Removal(str(path), path.stat().st_size, "the heartbeat of a process that ended")
+            yield Removal(str(path), _size(path), "the heartbeat of a process that ended")
 
 
 def _files(folder: Path, suffix: str) -> Iterator[Path]:
@@ -217,11 +219,21 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _is_old(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > YOUNG_S
+    """Whether a file was last written long ago; no for one that its writer has renamed since it was listed."""
+    try:
+        return time.time() - path.stat().st_mtime > YOUNG_S
+    except FileNotFoundError:
+        return False
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all in a folder; 0 for what is gone meanwhile."""
+    if path.is_dir():
+        return sum(_size(each) for each in path.rglob("*") if not each.is_dir())
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import programs
@@ -81,6 +82,24 @@ def test_gc_leaves_young_files_and_living_writers_alone(sessions: Path) -> None:
     assert sorted((Path(r.path).name, r.n_bytes) for r in found) == [(part.name, 2), (orphan.name, 4)]
     assert not orphan.exists() and not part.exists()
     assert [r[0] for r in run(GRID, large, run_mode="load")("{a}")] == [1, 2, 3]
+
+
+def test_gc_passes_over_what_a_writer_renames_in_the_middle(sessions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is being written is listed, and has its own name by the time somebody looks at it."""
+    run(GRID, large)("{a}")
+    part = next((sessions / "objects").rglob("*.npy")).parent / ".new.npy.0123.part"
+    part.write_bytes(b"half")
+    every = Path.rglob
+
+    def listing(folder: Path, pattern: str) -> Any:
+        for path in every(folder, pattern):
+            if pattern.endswith(".part"):
+                path.rename(path.with_name("new.npy"))
+            yield path
+
+    monkeypatch.setattr(Path, "rglob", listing)
+    assert reopened(sessions).collect(dry_run=False) == []
+    assert part.with_name("new.npy").exists()
 
 
 def test_gc_leaves_the_folder_of_a_run_that_still_writes_alone(sessions: Path) -> None:
