@@ -100,6 +100,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             **FASHION,
             "training_samples": 12_000,
             "augmentation": 0,
+            "n_images": 2_000,
             "n_epochs": [6, 2],
             "esgd_epochs": [1, 1],
             "learning_rate": [1e-3, 1e-4],
@@ -120,7 +121,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [4, 1],
             "learning_rate": [5e-3, 5e-4],
         },
-        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": 2_000, **EVALUATION},
+        "all": {"n_attack_steps": 3, "n_repeats": 50, "n_images": None, **EVALUATION},
     },
     "paper": {
         "cnn": {

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .data import KNOWN
+from .data.copies import copy_of
 from .errors import UsageError, nearest
 from .grid import Point
 from .tasks.train import trainer
@@ -120,6 +121,7 @@ HELP = {
     "torch_threads": "Cores of one training; part of the key, since sums in another order change the last bits.",
     "device": "cpu or cuda; part of the key for the same reason.",
     "data_dir": "Folder of data sets (default: $GRIDRUN_DATA, then data); not part of the key.",
+    "data_copy": "What there is of the data set, if that is not all of it: found by itself, a part of the key.",
     "dataset": f"Of images ({IMAGES}) or, for LSNNs, of sequences ({SEQUENCES}); the network's input follows it.",
     "n_epochs": "Epochs of each stretch of the training, a list.",
     "learning_rate": "Learning rate of each stretch, a list as long as n_epochs.",
@@ -167,7 +169,8 @@ class Architecture:
                 raise UsageError(f"{self.name}.make() has no key {key!r}; {nearest(key, self.defaults)}")
         keyed = tuple(key for key in self.defaults if key not in NOT_IN_KEY)
         point = {**copy.deepcopy(dict(self.defaults)), **settings}
-        return {**point, "architecture": self.name, "train": trainer(self.name, keyed)}
+        made = {**point, "architecture": self.name, "train": trainer(self.name, keyed)}
+        return {**made, "copy_of": copy_of} if "data_copy" in point else made
 
     def settings(self) -> list[tuple[str, Any, str]]:
         """(key, default, what it means) of every setting.
@@ -233,6 +236,7 @@ LSNN: dict[str, Any] = {
     "dampening_factor": 0.3,
     **COMMON,
     "checkpoint": "best",
+    "data_copy": "{copy_of({dataset},{data_dir})}",
 }
 
 ecg_lsnn = Architecture(

@@ -24,6 +24,7 @@ from typing import IO
 from . import ecg, speech_commands
 from .cifar10 import CIFAR10
 from .cifar100 import CIFAR100
+from .copies import RECORDS
 from .fashion_mnist import FASHION_MNIST
 from .folders import data_folder
 from .gtsrb import ADDRESS as GTSRB
@@ -82,7 +83,7 @@ def _idx(source: IdxImages) -> list[Remote]:
     return [Remote(f"{source.address}{name}.gz", md5, raw) for name, md5, _ in source.files.values()]
 
 
-MITDB = Listed(ecg.ADDRESS, [f"{name}.{kind}" for name in ecg.RECORDS for kind in ("hea", "dat", "atr")], "mitdb")
+MITDB = Listed(ecg.ADDRESS, [f"{name}.{kind}" for name in RECORDS for kind in ("hea", "dat", "atr")], "mitdb")
 
 FILES: dict[str, list[Remote] | Listed] = {
     "cifar10": [Remote(CIFAR10.address, "c58f30108f718f92721af3b95e74349a")],

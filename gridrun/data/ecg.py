@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .copies import RECORDS
 from .folders import data_folder, md5_of
 from .parts import apart, balanced
 from .prepared import Arrays, prepared
@@ -32,10 +33,6 @@ from .splits import Images, Splits
 from .synthetic_ecg import standardized_leads
 
 ADDRESS = "https://physionet.org/files/mitdb/1.0.0/"
-RECORDS = [
-    *(str(n) for n in range(100, 125) if n not in (102, 104, 107, 110, 120)),
-    *(str(n) for n in range(200, 235) if n not in (204, 206, 211, 216, 217, 218, 224, 225, 226, 227, 229)),
-]
 CLASSES = {"normal": "NLRej", "supraventricular": "AaJS", "ventricular": "VE", "fusion": "F"}  # wfdb's symbols
 CLASS_OF = {symbol: label for label, symbols in enumerate(CLASSES.values()) for symbol in symbols}
 N_CLASSES = len(CLASSES)
