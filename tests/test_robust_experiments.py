@@ -146,6 +146,15 @@ def test_every_network_of_every_size_can_be_trained(size: str) -> None:
     assert len({(point["study"], point["method"], point["seed"]) for point in points}) == len(points) == 48
 
 
+def test_no_size_evaluates_on_more_samples_than_there_are() -> None:
+    n_tested = {"digits": 540, "synthetic_ecg": 400, "tones": 240, "fashion_mnist": 10_000, "ecg": 320}
+    n_tested |= {"spoken_digits": 300, "speech_commands": 2_000}  # docs/data.md; of the last there are more
+    for size in ("tiny", "small", "real", "paper"):
+        with overridden(load(ROOT, "mismatch_experiment"), {"size": size}) as experiment:
+            points = experiment.train_grid()
+        assert all((get(p, "n_images") or 0) <= n_tested[get(p, "dataset")] for p in points)
+
+
 def test_an_unknown_size_is_told_with_those_there_are() -> None:
     with overridden(load(ROOT, "worst_case_experiment"), {"size": "smal"}) as experiment:
         point = experiment.train_grid()[0]
