@@ -57,8 +57,8 @@ TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]
 SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
     "tiny": {
         "cnn": {**DIGITS, **TINY, "channels": [4, 4], "hidden": [16]},
-        "ecg": {**TINY, "dataset": "synthetic_ecg", "n_hidden": 4, "reg": 1.0},
-        "speech": {**TINY, "dataset": "tones", "n_hidden": 4, "reg": 0.001},
+        "ecg": {**TINY, "dataset": "synthetic_ecg", "n_hidden": 4},
+        "speech": {**TINY, "dataset": "tones", "n_hidden": 4},
         "all": {
             "n_attack_steps": 1,
             "n_repeats": 8,
@@ -80,7 +80,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "ecg": {
             "dataset": "synthetic_ecg",
             "n_hidden": 64,
-            "reg": 1.0,
             "n_epochs": [20, 10],
             "esgd_epochs": [4, 2],
             "learning_rate": [1e-2, 1e-3],
@@ -88,7 +87,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "speech": {
             "dataset": "tones",
             "n_hidden": 64,
-            "reg": 0.001,
             "n_epochs": [20, 5],
             "esgd_epochs": [4, 1],
             "learning_rate": [5e-3, 5e-4],
@@ -108,7 +106,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "ecg": {
             "dataset": "ecg",
             "n_hidden": 100,
-            "reg": 1.0,
             "n_epochs": [30, 10],
             "esgd_epochs": [5, 1],
             "learning_rate": [5e-3, 5e-4],
@@ -116,7 +113,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "speech": {
             "dataset": "spoken_digits",
             "n_hidden": 100,
-            "reg": 0.001,
             "n_epochs": [20, 5],
             "esgd_epochs": [4, 1],
             "learning_rate": [5e-3, 5e-4],
@@ -135,7 +131,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "ecg": {
             "dataset": "ecg",
             "n_hidden": 256,
-            "reg": 0.001,
             "n_epochs": [150, 50],
             "esgd_epochs": [150, 50],
             "learning_rate": [1e-3, 1e-4],
@@ -143,7 +138,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
         "speech": {
             "dataset": "speech_commands",
             "n_hidden": 256,
-            "reg": 0.001,
             "n_epochs": [80, 20],
             "esgd_epochs": [80, 20],
             "learning_rate": [1e-3, 1e-4],

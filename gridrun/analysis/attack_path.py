@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from ..faults.worst_case import gradient_on
 from ..training.adversarial import Gradient, ParameterAttack, Perturbation, Theta, attack_steps
-from ..training.evaluation import accuracy, logits_at, perturbed_of
+from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
 from ..training.losses import boundary_loss
 from ..training.seeding import generator
 
 
+@judging
 def attack_path(
     model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, n_random: int = 10, seed: int = 0
 ) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..training.adversarial import Theta, normal_like
-from ..training.evaluation import accuracy, logits_at, perturbed_of
+from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
 from ..training.seeding import generator
 
 
@@ -43,6 +43,7 @@ def along(
     return cross_entropy, right
 
 
+@judging
 def landscape(
     model: nn.Module,
     images: Tensor,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.adversarial import Theta, normal_like
-from ..training.evaluation import batches_of, perturbed_of
+from ..training.evaluation import batches_of, judging, perturbed_of
 from ..training.seeding import generator
 from .several import AT_ONCE, logits_of_all, quickest
 
@@ -61,6 +61,7 @@ def mismatched(model: nn.Module, level: float, draw: torch.Generator) -> Iterato
 
 
 @torch.no_grad()
+@judging
 def accuracy_under_mismatch(
     model: nn.Module,
     images: Tensor,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.adversarial import Theta
-from ..training.evaluation import accuracy, logits_at, perturbed_of
+from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
 from ..training.seeding import generator
 from .pcm_devices import FIRST_READ_S, Devices, program, read, weights_of
 
@@ -54,6 +54,7 @@ def _reads(devices: Mapping[str, Devices], seconds: float, repeat: int, seed: in
 
 
 @torch.no_grad()
+@judging
 def accuracy_on_pcm(
     model: nn.Module,
     images: Tensor,

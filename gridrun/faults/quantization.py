@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..training.evaluation import accuracy, logits_at, perturbed_of
+from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
 
 FEWEST, MOST = 2, 24  # one bit has no word but zero; float32 holds whole numbers of 24 bits
 
@@ -60,6 +60,7 @@ def quantized(values: Tensor, bits: int, per_channel: bool = False) -> Tensor:
     return (words * step).to(values.dtype)
 
 
+@judging
 def quantized_accuracy(model: nn.Module, images: Tensor, labels: Tensor, bits: int, per_channel: bool = False) -> float:
     """Accuracy in 0..1 with every parameter quantised, each tensor by its own step (or steps, `per_channel`).
 

@@ -15,10 +15,11 @@ from ..training.adversarial import (
     find_perturbation,
     mean_gradient,
 )
-from ..training.evaluation import accuracy, logits_at, perturbed_of
+from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
 from ..training.seeding import generator
 
 
+@judging
 def attacked_parameters(
     model: nn.Module,
     images: Tensor,
@@ -51,9 +52,11 @@ def _gradient(model: nn.Module, theta: Theta, x: Tensor, y: Tensor, attack: Para
     def forward(parameters: Mapping[str, Tensor]) -> Tensor:
         return functional_call(model, dict(parameters), (x,))
 
-    return boundary_gradient(forward, logits_at(model, theta, x), y, attack)
+    clean = logits_at(model, theta, x, len(x))  # as one batch, as `forward` sees them
+    return boundary_gradient(forward, clean, y, attack)
 
 
+@judging
 def worst_case_accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, seed: int = 0
 ) -> float:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..training.seeding import generator
+
 N_IMAGES = 5000  # that the statistics are taken over
 BATCH_SIZE = 500
 
@@ -46,8 +48,9 @@ def parameter_names(model: nn.Module) -> frozenset[str]:
 def settle(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
     """Set the statistics of a model to those at `theta`, and put it in its mode for evaluation.
 
-    They are the means over batches of 500 of the first 5,000 images (n, channels, height, width). Returns them by
-    name, as the model's `state_dict` has them: nothing for a model without batch normalisation.
+    They are the means over batches of 500 of up to 5,000 images (n, channels, height, width), drawn once and for all,
+    since a data set may be sorted by class. Returns them by name, as the model's `state_dict` has them: nothing for a
+    model without batch normalisation.
     """
     norms = layers(model)
     if norms:
@@ -55,11 +58,20 @@ def settle(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor) -> dic
         for norm in norms.values():
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean over batches
-        for batch in equal_batches(images[:N_IMAGES]):
+        for batch in equal_batches(images[drawn(len(images))]):
             functional_call(model, dict(theta), (batch,))
         forget(model)
     model.eval()
     return {f"{name}.{own}": tensor.clone() for name, norm in norms.items() for own, tensor in norm.named_buffers()}
+
+
+def drawn(n: int) -> Tensor:
+    """Places of up to 5,000 of `n` images, in random order, the same at every call.
+
+    >>> len(drawn(60_000)), sorted(drawn(3).tolist())
+    (5000, [0, 1, 2])
+    """
+    return torch.randperm(n, generator=generator(0, "statistics of batch normalisation"))[:N_IMAGES]
 
 
 def equal_batches(images: Tensor) -> tuple[Tensor, ...]:

@@ -89,12 +89,15 @@ class LSNN(nn.Module):
         return spikes, voltages, thresholds
 
     def activity_loss(self, rates: Tensor) -> Tensor:
-        """sum_j (rate_j - 0.01)^2, with rate_j the mean over the batch of neuron j's rate in spikes per ms.
+        """sum (rate - 0.01)^2 over the neurons and the samples of the batch, rates (batch, n_hidden) in spikes per ms.
+
+        So in the code of Buechel, Faber and Muir (github.com/jubueche/BPTT-Lipschitzness, loss_jax.py); the sum over
+        the batch of 100 makes its weight of 0.001 count.
 
         >>> LSNN((5, 2), 3, n_hidden=2).activity_loss(torch.tensor([[0.0, 0.01], [0.04, 0.01]])).item()
-        9.999999747378752e-05
+        0.0009999999310821295
         """
-        return (rates.mean(0) - TARGET_RATE).square().sum()
+        return (rates - TARGET_RATE).square().sum()
 
     def dropout_masks(
         self, prob: float, batch_size: int, generator: torch.Generator, kind: str = "shared"

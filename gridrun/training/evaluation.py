@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -28,6 +33,37 @@ def batches_of(images: Tensor, batch_size: int | None = None) -> tuple[Tensor, .
     """
     size = batch_size or max(100, 128_000 // max(1, images[0].numel()))
     return images.split(size)
+
+
+@contextmanager
+def judged(model: nn.Module) -> Iterator[None]:
+    """The model in its mode for evaluation (no dropout, settled statistics), then in the mode that it had.
+
+    >>> model = nn.Dropout()
+    >>> with judged(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def judging(function: F) -> F:
+    """`function`, whose first argument is a model, run with that model `judged`."""
+
+    @functools.wraps(function)
+    def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        with judged(model):
+            return function(model, *args, **kwargs)
+
+    return inside  # type: ignore[return-value]
 
 
 @torch.no_grad()

@@ -84,3 +84,12 @@ def test_noise_of_one_size_for_all_is_the_mismatch_of_ones(model: CNN) -> None:
 def test_noise_that_cannot_be_is_refused(model: CNN, level: float) -> None:
     with pytest.raises(ValueError, match="noise of size .*: want a number, 0 or more"):
         accuracy_under_mismatch(model, IMAGES, LABELS, level, n_repeats=1)
+
+
+def test_a_network_in_its_mode_for_training_is_judged_as_in_that_for_evaluation(model: CNN) -> None:
+    dropping = torch.nn.Sequential(model, torch.nn.Dropout(0.5)).train()
+    before = torch.random.get_rng_state()
+    found = accuracy_under_mismatch(dropping, IMAGES, LABELS, 0.4, n_repeats=3, seed=5)
+    assert np.array_equal(found, accuracy_under_mismatch(model, IMAGES, LABELS, 0.4, n_repeats=3, seed=5))
+    assert dropping.training and dropping[1].training
+    assert torch.equal(before, torch.random.get_rng_state())

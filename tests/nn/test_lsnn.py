@@ -215,7 +215,7 @@ def test_rates_are_the_mean_over_time_of_the_spikes_and_give_the_activity_loss()
     assert torch.equal(logits, model(inputs))
     spikes, _, _ = model.record(inputs)
     assert torch.allclose(rates, spikes.mean(1), atol=1e-15)
-    by_hand = sum((spikes[:, :, j].mean().item() - 0.01) ** 2 for j in range(12))
+    by_hand = sum((spikes[i, :, j].mean().item() - 0.01) ** 2 for i in range(len(inputs)) for j in range(12))
     assert model.activity_loss(rates).item() == pytest.approx(by_hand)
 
 
