@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Point = Mapping[str, Any]
 NEURON_KEYS = ("dt", "tau", "tau_adaptation", "thr", "beta", "refr", "dampening_factor")
+FORM_KEYS = (  # what a trained network is evaluated as
+    *("architecture", "dataset", "data_copy", "channels", "kernel_size", "padding", "hidden", "batch_standardize"),
+    *("n_hidden", *NEURON_KEYS, "n_blocks", "width"),
+)
 OF_SPIKING = {  # keys of spiking networks that all architectures have: (the value that changes nothing, why)
     "n_hidden": (256, "only the LSNNs have a recurrent layer; a CNN's dense layers are set by hidden"),
     "reg": (0.001, "only the LSNNs have firing rates"),
@@ -36,6 +41,23 @@ def build(point: Point, data: About, generator: torch.Generator) -> nn.Module:
     model = BUILDERS[name](point, data, generator)
     model.dropout_masks(get(point, "dropout_prob"), 1, _unused(), get(point, "dropout_kind"))
     return model
+
+
+def form(point: Point) -> dict[str, Any]:
+    """The keys of a point that shape its network and its data, as JSON has them.
+
+    >>> form({"channels": (4, 8), "seed": 3})
+    {'channels': [4, 8]}
+    """
+    return json.loads(json.dumps({key: get(point, key) for key in FORM_KEYS if key in point}, default=str))
+
+
+def refuse_another_form(point: Point, trained: Mapping[str, Any]) -> None:
+    """Raise UsageError where a point would be evaluated as another network, or on other data, than was `trained`."""
+    now = form(point)
+    for key, value in trained.items():
+        if now.get(key) != value:
+            raise UsageError(f"{key}={now.get(key)!r}, but this network was trained with {value!r}: train it so first")
 
 
 def refuse_foreign(point: Point) -> None:

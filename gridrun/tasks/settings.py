@@ -136,11 +136,17 @@ def _splits(dataset: str, data_dir: str | None, validation_fraction: float, devi
 
 
 def trained(point: Point) -> nn.Module:
-    """The network of a point at its trained weights, ready to be evaluated."""
+    """The network of a point at its trained weights, ready to be evaluated.
+
+    Raises UsageError for a point that was changed since, so that it would be another network: what is evaluated is
+    stored under the trained one's id.
+    """
     if "weights" not in point:
         raise MissingKey("this point has no weights: train it first, run(grid, 'train', store_key='*')('{*}')")
+    weights = point["weights"].load()
+    networks.refuse_another_form(point, point["weights"].form)
     model = network(point)
-    model.load_state_dict(point["weights"].load())
+    model.load_state_dict(weights)
     return model.eval()
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import cachable, current_session, get
 from . import folder as files
+from . import networks, ranges
 from .checkpoint import Checkpoint, maker
 from .progress import Progress
-from .weights import SavedWeights, WeightsInMemory
+from .weights import FORM, SavedWeights, WeightsInMemory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,7 @@ def train(model: Mapping[str, Any]) -> Result:
     session = current_session()
     if session is None:
         weights, metrics = _fit(model, lambda **values: None, None)
-        return {"weights": WeightsInMemory(weights), **metrics}
+        return {"weights": WeightsInMemory(weights, networks.form(model)), **metrics}
     folder = session.folder
     if not files.is_whole(folder):  # it is, where the process was killed before the store knew of it
         _train_in(folder, model)
@@ -54,7 +55,7 @@ def _train_in(folder: Path, model: Mapping[str, Any]) -> None:
     with files.log_of(folder) as log:
         checkpoint = Checkpoint(folder / files.CHECKPOINT, maker(get(model, "device")), log)
         weights, metrics = _fit(model, log, checkpoint)
-    files.finish(folder, save(weights), metrics)
+    files.finish(folder, save(weights, {FORM: json.dumps(networks.form(model))}), metrics)
 
 
 def _fit(
@@ -65,6 +66,7 @@ def _fit(
     from ..training.evaluation import accuracy, logits_at
     from . import settings
 
+    ranges.check(model)
     with settings.reproducible(model):
         network, data = settings.network(model), settings.training_splits(model)
         state, metrics = _through_the_epochs(model, network, data, log, checkpoint)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
@@ -14,6 +15,8 @@ from .. import StoreError
 if TYPE_CHECKING:
     from torch import Tensor
 
+FORM = "gridrun_form"
+
 
 @dataclass(frozen=True)
 class SavedWeights:
@@ -21,6 +24,13 @@ class SavedWeights:
 
     path: Path
     checksum: str
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What network and data these weights are of (see networks.form), from the head of the file."""
+        with open(self.path, "rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return json.loads(head.get("__metadata__", {}).get(FORM, "{}"))
 
     def load(self) -> dict[str, Tensor]:
         """The tensors by name. Raises StoreError if the file is not what was written."""
@@ -37,6 +47,7 @@ class WeightsInMemory:
     """What training gives when it is called directly, with no store to write to."""
 
     tensors: Mapping[str, Tensor] = field(repr=False)
+    form: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def load(self) -> dict[str, Tensor]:
         """The tensors by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gridrun import MissingKey, run, split
+from gridrun import MissingKey, UsageError, run, split
 from gridrun.architectures import digits_cnn
 from gridrun.data import load
 from gridrun.faults.mismatch import accuracy_under_mismatch
@@ -62,6 +62,22 @@ def test_some_images_are_a_fixed_draw_with_the_classes_in_proportion(point: dict
     noisy = accuracy_under_mismatch(trained(point), images, labels, 0.1, 4, is_relative=False)
     assert np.array_equal(constant_noise_accuracy(point, 0.1, 4, n_images=100), noisy)
     assert constant_noise_accuracy(point, 0.0).tolist() == [point["test_accuracy"]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"batch_standardize": True}, "batch_standardize=True, but this network was trained with False"),
+        ({"dataset": "mnist"}, "dataset='mnist', but this network was trained with 'digits': train it so first"),
+        ({"channels": [4, 8]}, r"channels=\[4, 8\], but"),
+    ],
+)
+def test_a_point_changed_after_its_training_is_not_evaluated(point: dict, changed: dict, says: str) -> None:
+    """Its result would be stored as the trained network's."""
+    with pytest.raises(UsageError, match=says):
+        run([{**point, **changed}], mismatch_accuracy)("{*}", 0.5, 7)
+    (honest,) = run([point], mismatch_accuracy)("{*}", 0.5, 7)
+    assert np.array_equal(honest, accuracy_under_mismatch(trained(point), IMAGES, LABELS, 0.5, 7))
 
 
 def test_an_untrained_point_says_what_to_do() -> None:

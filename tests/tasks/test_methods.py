@@ -79,7 +79,7 @@ def test_the_points_defaults_are_the_optimisers(name: str) -> None:
         ({"esgd_L": 20}, "esgd_L=20 would have no effect without optimizer='esgd'"),
         ({"treat_as_constant": True, "boundary_loss": "madry"}, "no gradient: amp=True, with beta_robustness=0"),
         ({"optimizer": "asgd"}, "no optimizer 'asgd'; there are adam, sgd, esgd, abcd"),
-        ({"optimizer": "abcd", "abcd_L": 0}, "abcd_L=0: want a number above 0"),
+        ({"optimizer": "abcd", "abcd_L": 0}, "abcd_L=0: want a whole number, 1 or more"),
     ],
 )
 def test_what_contradicts_itself_or_is_read_by_nobody_is_one_line(keys: dict[str, Any], message: str) -> None:
