@@ -26,7 +26,7 @@ LABELS = {
     "accuracy_mean": "Mean (%)",
     "accuracy_std": "Std (%)",
     "accuracy_min": "Min (%)",
-    "published": "Published mean (%)",
+    "published": "Published mean, full size (%)",
 }
 BOLD = ["max", "min", "max", None]
 

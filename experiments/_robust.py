@@ -8,8 +8,11 @@ Three architectures ("study": cnn, ecg, speech), each trained by the methods bel
     paper    the full size, for a cluster: all of Fashion-MNIST, MIT-BIH and Speech Commands
 
 Points have what a size says by way of their key "size", so `-size=real` on the command line is all that changes;
-`--where study=ecg` leaves the other studies out. What is trained for one page is found by the others.
+`--where study=ecg` leaves the other studies out. What is trained for one page is found by the others. Figures and
+tables are named after the size, but for small: figures/NAME_real.png.
 """
+
+from pathlib import Path
 
 from gridrun import UsageError, get, run, split
 from gridrun.architectures import cnn, ecg_lsnn, speech_lsnn
@@ -52,7 +55,8 @@ OF_STUDY = {  # in all sizes
     "ecg": {"beta_with_noise": 0.1, "esgd_learning_rate": [1.0, 0.1]},
     "speech": {"beta_with_noise": 0.5, "esgd_learning_rate": [1.0, 0.1]},
 }
-EVALUATION = {"evaluation_steps": 10, "n_directions": 10, "n_points": 50}
+EVALUATION = {"evaluation_steps": 10, "n_directions": 10, "n_points": 50, "launch_settings": {}}
+LONG = {"chunk": 1, "timeout_min": 2880, "mem_gb": 8}  # of a cluster, for one training of full size
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
 SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
     "tiny": {
@@ -66,6 +70,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "evaluation_steps": 2,
             "n_directions": 2,
             "n_points": 5,
+            "launch_settings": {},
         },
     },
     "small": {
@@ -142,7 +147,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [80, 20],
             "learning_rate": [1e-3, 1e-4],
         },
-        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION},
+        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION, "launch_settings": LONG},
     },
 }
 
@@ -185,6 +190,13 @@ def base(study):
         "setting": setting,
         "of_size": of_size,
     }
+
+
+def figure_path(page, grid):
+    """Where the figure and the table of a page go: figures/NAME for size small, figures/NAME_real for real ..."""
+    (size,) = {get(point, "size") for point in grid}
+    folder, name = Path(page).parents[1] / "figures", Path(page).stem
+    return folder / (name if size == "small" else f"{name}_{size}")
 
 
 def trained(grid):

@@ -19,10 +19,8 @@ mismatch 0.7.
 The figure and its table, with the published means, go to figures/amp_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
 from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import LEVELS, METHODS, networks, trained
+from experiments._robust import LEVELS, METHODS, figure_path, networks, trained
 from gridrun import run, split
 from gridrun.figures import save
 from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
@@ -38,7 +36,6 @@ WAYS = {
     "ASAM": {"sam": True, "sam_adaptive": True, "sam_rho": 3.0},
     "Adversarial": METHODS["Adversarial"],
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -60,7 +57,8 @@ def measure():
 
 def visualize():
     found = measure()
-    save(figure_of(found, list(WAYS)), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(figure_of(found, list(WAYS)), stem)
     table = table_of(found, list(WAYS))
-    table.save(FIGURE, bold=BOLD)
+    table.save(stem, bold=BOLD)
     table.show(bold=BOLD)

@@ -15,10 +15,8 @@ forward noise alone 66.0, with AWP 64.4, the robustness loss 58.2, AWP 57.7, sta
 The figure and its table, with the published means, go to figures/awp_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
 from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import FORWARD, LEVELS, METHODS, networks, trained
+from experiments._robust import FORWARD, LEVELS, METHODS, figure_path, networks, trained
 from gridrun import run, split
 from gridrun.figures import save
 from gridrun.tasks.evaluate import mismatch_accuracy
@@ -33,7 +31,6 @@ WAYS = {
     "Forward noise": METHODS["Forward noise"],
     "Adversarial": METHODS["Adversarial"],
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -45,7 +42,8 @@ def visualize():
     grid = split(grid, "level", LEVELS)
     grid = run(grid, mismatch_accuracy, store_key="accuracy")("{*}", "{level}", "{n_repeats}", n_images="{n_images}")
     found = {"level": in_percent(grid)}
-    save(figure_of(found, list(WAYS)), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(figure_of(found, list(WAYS)), stem)
     table = table_of(found, list(WAYS))
-    table.save(FIGURE, bold=BOLD)
+    table.save(stem, bold=BOLD)
     table.show(bold=BOLD)

@@ -15,10 +15,8 @@ training (59), and training against the relative attack 70.
 The figure and its table go to figures/constant_attack_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
 from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import LEVELS, METHODS, networks, trained
+from experiments._robust import LEVELS, METHODS, figure_path, networks, trained
 from gridrun import run, split
 from gridrun.figures import save
 from gridrun.tasks.evaluate import constant_noise_accuracy, mismatch_accuracy, worst_case_accuracy
@@ -38,7 +36,6 @@ WAYS = {
     "Adversarial": METHODS["Adversarial"],
     "Adversarial, one size": OF_ONE_SIZE,
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -64,7 +61,8 @@ def measure():
 
 def visualize():
     found = measure()
-    save(figure_of(found, list(WAYS)), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(figure_of(found, list(WAYS)), stem)
     table = table_of(found, list(WAYS))
-    table.save(FIGURE, bold=BOLD)
+    table.save(stem, bold=BOLD)
     table.show(bold=BOLD)

@@ -15,9 +15,7 @@ training, 80 % with forward noise besides, 1 % after standard training, 7 % with
 The figure and its table go to figures/ibp_experiment.{png,pdf,csv,md,tex}. Sizes: see experiments/_robust.py.
 """
 
-from pathlib import Path
-
-from experiments._robust import METHODS, networks, title, trained
+from experiments._robust import METHODS, figure_path, networks, title, trained
 from experiments._studies import panels
 from gridrun import run, split, to_frame
 from gridrun.figures import legend, lines, save
@@ -34,7 +32,6 @@ LABELS = {
     "verified": "Verified (%)",
     "logit_width": "Width of a logit",
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -59,8 +56,9 @@ def visualize():
         lines(here, "box_size", "verified", "method", *words, hue_order=ORDER, axes=axes, level=1.0)
         axes.set_xscale("symlog", linthresh=BOX_SIZES[study][1], linscale=0.4)
         axes.set_ylim(0, 101)
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
 
     axes, order = [Computed("Network", title), "method", "box_size"], {"method": ORDER}
-    Table(points, axes, ["verified", "logit_width"], LABELS, order).save(FIGURE, bold=["max", "min"])
+    Table(points, axes, ["verified", "logit_width"], LABELS, order).save(stem, bold=["max", "min"])
     Table(points, axes, "verified", LABELS, order).show(bold="max", wide=True)

@@ -17,9 +17,7 @@ adversarial training, 0.025 with both: the published order but for the middle tw
 The figure and its table go to figures/landscape_experiment.{png,pdf,csv,md,tex}. Sizes: see experiments/_robust.py.
 """
 
-from pathlib import Path
-
-from experiments._robust import METHODS, networks, title, trained
+from experiments._robust import METHODS, figure_path, networks, title, trained
 from experiments._studies import panels
 from gridrun import reduce_keys, run
 from gridrun.figures import PALETTE, legend, lines, save, styled
@@ -36,7 +34,6 @@ PUBLISHED = {  # of the methods that are drawn
 }
 STANDARDIZED = "features not standardised\nby batches; published\nCNN: they are"
 LABELS = {"method": "Method", "flatness": "Flatness", "published": "Published (CNN: batch_standardize)"}
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -96,9 +93,10 @@ def visualize():
         below = of_study["cnn"][1]
         below.text(0.98, 0.02, STANDARDIZED, ha="right", va="bottom", fontsize=5.5, transform=below.transAxes)
     figure.axes[0].plot([], [], "k*", markersize=7, fillstyle="none", label="Published (of full size)")
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
 
     axes = [Computed("Network", title), "method"]
     table = Table(flatness(points), axes, ["flatness", "published"], LABELS, {"method": ORDER})
-    table.save(FIGURE, bold="min", decimals=3)
+    table.save(stem, bold="min", decimals=3)
     table.show(bold="min", decimals=3)

@@ -14,9 +14,7 @@ training it ends at 0.5 nats; forward noise alone, which more than halves the ra
 The figure and its table go to figures/methods_experiment.{png,pdf,csv,md,tex}. Sizes: see experiments/_robust.py.
 """
 
-from pathlib import Path
-
-from experiments._robust import METHODS, networks, title, trained
+from experiments._robust import METHODS, figure_path, networks, title, trained
 from experiments._studies import panels
 from gridrun import run
 from gridrun.figures import legend, lines, save
@@ -35,7 +33,6 @@ LABELS = {
     "adversarial_accuracy": "Accuracy, attack (%)",
     "random_accuracy": "Accuracy, random (%)",
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -75,10 +72,11 @@ def visualize():
     figure, of_study = panels(points)
     for study, (axes,) in of_study.items():
         draw([point for point in points if point["study"] == study], axes)
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
 
     dependents = ["adversarial", "random", "adversarial_accuracy", "random_accuracy"]
     axes, bold = [Computed("Network", title), "method"], ["min", "min", "max", "max"]
     table = Table([ends(point) for point in points], axes, dependents, LABELS, {"method": SHOWN})
-    table.save(FIGURE, bold=bold)
+    table.save(stem, bold=bold)
     table.show(bold=bold)

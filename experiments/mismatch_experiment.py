@@ -14,10 +14,8 @@ the p value of a Mann-Whitney U test over draws, which speaks of these networks 
 go to figures/mismatch_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
 from experiments._published import published
-from experiments._robust import LEVELS, METHODS, STUDIES, networks, title, trained
+from experiments._robust import LEVELS, METHODS, STUDIES, figure_path, networks, title, trained
 from gridrun import reduce_keys, run, split
 from gridrun.figures import legend, save, violins
 from gridrun.stats import SUMMARY, flat, mann_whitney
@@ -35,10 +33,9 @@ LABELS = {
     "accuracy_min": "Min (%)",
     "effect": "Beats standard",
     "p_value": "p",
-    "published": "Published mean (%)",
+    "published": "Published mean, full size (%)",
 }
 LEVEL_AXIS = "Mismatch level (relative std of every parameter)"
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -77,8 +74,9 @@ def visualize():
         frame = Table(own, ["method", "level"], "accuracy", LABELS).samples()
         violins(frame, "Level", LABELS["accuracy"], "Method", LEVEL_AXIS, hue_order=ORDER, axes=axes)
         axes.set_title(own[0]["network"], loc="left", fontsize=7, fontweight="bold")
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
 
     table, bold = table_of(points), ["max", None, "max", None, None, None]
     table.show(bold=bold)
-    table.save(FIGURE, bold=bold)
+    table.save(stem, bold=bold)

@@ -16,9 +16,7 @@ Sizes: small is 8x8 digits, offline; real 6,000 images of Fashion-MNIST, ten min
 The figure and its table go to figures/pcm_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
-from experiments._robust import DATA
+from experiments._robust import DATA, figure_path
 from gridrun import UsageError, get, run, split
 from gridrun.architectures import resnet32
 from gridrun.figures import colour_of, legend, lines, panels, save
@@ -79,7 +77,6 @@ LABELS = {
     "accuracy": "Test accuracy (%)",
     "digital": "Digital (%)",
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def setting(size):
@@ -124,8 +121,9 @@ def visualize():
     for axes, is_compensated in zip(figure.axes, (True, False)):
         shown = [point for point in points if point["is_compensated"] is is_compensated]
         draw(shown, f"Time after programming, {LABELS[is_compensated]} of drift", axes)
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
     axes, columns = ["is_compensated", "method", "seconds"], ["accuracy", "digital"]
     table = Table(points, axes, columns, LABELS, {"method": ORDER, "is_compensated": [True]})
-    table.save(FIGURE, bold="max")
+    table.save(stem, bold="max")
     table.show(bold="max")

@@ -13,10 +13,8 @@ an attack of size 0.1, not far from standard training (79.8 and 12 %); with the 
 figures/treat_as_constant_experiment.{png,pdf,csv,md,tex}.
 """
 
-from pathlib import Path
-
 from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import LEVELS, METHODS, networks, trained
+from experiments._robust import LEVELS, METHODS, figure_path, networks, trained
 from gridrun import run, split
 from gridrun.figures import save
 from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
@@ -27,7 +25,6 @@ WAYS = {
     "Adversarial": METHODS["Adversarial"],
     "Adversarial, held constant": {**METHODS["Adversarial"], "treat_as_constant": True},
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -49,7 +46,8 @@ def measure():
 
 def visualize():
     found = measure()
-    save(figure_of(found, list(WAYS)), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(figure_of(found, list(WAYS)), stem)
     table = table_of(found, list(WAYS))
-    table.save(FIGURE, bold=BOLD)
+    table.save(stem, bold=BOLD)
     table.show(bold=BOLD)

@@ -18,9 +18,7 @@ training leaves 16 %, all others about a guess.
 The figure and its table go to figures/worst_case_experiment.{png,pdf,csv,md,tex}. Sizes: see experiments/_robust.py.
 """
 
-from pathlib import Path
-
-from experiments._robust import METHODS, networks, title, trained
+from experiments._robust import METHODS, figure_path, networks, title, trained
 from experiments._studies import panels
 from gridrun import run, split, to_frame
 from gridrun.figures import PALETTE, legend, lines, save
@@ -47,7 +45,6 @@ LABELS = {
     "attack_size": "Attack size",
     "accuracy": "Accuracy (%)",
 }
-FIGURE = Path(__file__).parents[1] / "figures" / Path(__file__).stem
 
 
 def train_grid():
@@ -90,9 +87,10 @@ def visualize():
     for study, rows in of_study.items():
         for loss, axes in zip(LOSSES, rows):
             draw(frame[frame["study"] == study], loss, axes)
-    save(legend(figure), FIGURE)
+    stem = figure_path(__file__, train_grid())
+    save(legend(figure), stem)
 
     axes = [Computed("Network", title), "loss_raised", "method", "attack_size"]
     table = Table([*points, *published()], axes, "accuracy", LABELS, {"method": ORDER})
-    table.save(FIGURE, bold="max")
+    table.save(stem, bold="max")
     table.show(bold="max", wide=True)

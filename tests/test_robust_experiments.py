@@ -59,7 +59,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def rows(folder: Path, page: str) -> list[dict[str, str]]:
-    with (folder / f"{page}_experiment.csv").open(newline="") as file:
+    with (folder / f"{page}_experiment_tiny.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -78,7 +78,7 @@ def test_the_pages_share_their_networks_are_drawn_and_agree(study: Path) -> None
     command(study, "make_figures.py", "-n_threads=1")
     drawn = study / "figures"
     for page in N_POINTS:
-        assert {path.suffix for path in drawn.glob(f"{page}.*")} == {".png", ".pdf", ".csv", ".md", ".tex"}
+        assert {path.suffix for path in drawn.glob(f"{page}_tiny.*")} == {".png", ".pdf", ".csv", ".md", ".tex"}
     check_pages_agree_where_they_measure_the_same(drawn)
     check_no_attack_leaves_less_than_is_verified_around_it(drawn)
     check_an_attack_goes_farther_than_chance(drawn)

@@ -10,6 +10,7 @@ from ..dispatch.profile import Profile
 from ..dispatch.settings import Layer, Settings, from_words, joined, merged, origins
 from ..experiment import Experiment
 from ..grid import Grid, Point
+from ..template import get
 
 KEY = "launch_settings"
 
@@ -56,7 +57,7 @@ def layers_of(point: Mapping[str, Any], experiment: Experiment) -> list[Layer]:
     layers: list[Layer] = [
         (f"architecture {point.get('architecture')}", architecture.launch_settings if architecture else {}),
         (f"launch_settings of {page}", experiment.launch_settings),
-        (f"launch_settings of a point of {page}", point.get(KEY, {})),
+        (f"launch_settings of a point of {page}", get(point, KEY, {})),
     ]
     return [layer for layer in layers if layer[1] != {}]
 

@@ -28,6 +28,7 @@ from ..machine import host_name
 from ..progress import duration
 from ..runner import Options
 from ..store import Store, open_store
+from ..template import get
 from . import chunks
 from .base import Array, Backend, SchedulerDown, SubmissionFailed
 from .profile import Profile
@@ -182,7 +183,7 @@ class Sender:
                 continue
             if plan.function not in functions:
                 functions.append(plan.function)
-            settings = self._settings(sweep.points[number].get("launch_settings"))
+            settings = self._settings(get(sweep.points[number], "launch_settings", None))
             waiting.append(Waiting(functions.index(plan.function), job, settings, n_failures(store, job.key)))
         backend = self.backend or backend_of(self.profile)
         n_done = len(sweep.points) - len(waiting) - sum(n_queued.values())

@@ -21,7 +21,8 @@ def test_every_data_set_is_listed_with_how_its_files_come(study: TinyStudy) -> N
     assert not set(OFFLINE) & set(FILES)
 
 
-def test_a_named_one_is_read_and_absent_files_are_one_line(study: TinyStudy) -> None:
+def test_a_named_one_is_read_and_absent_files_are_one_line(study: TinyStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDRUN_CACHE", str(study.folder / "cache"))  # nothing is kept there from another time
     done = study.run("data", "digits", "synthetic_ecg", "--format=csv", "--download")  # offline: nothing to fetch
     assert done.out.splitlines() == [
         "name,training,test,sample,classes",

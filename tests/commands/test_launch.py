@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gridrun import get
 from gridrun.commands import _launch
 from gridrun.commands._launch import Launch
 from gridrun.dispatch.profile import Profile
@@ -31,6 +32,14 @@ def architectures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(launch: Launch, point: dict[str, Any]) -> Settings:
     return merged(launch.profile.layer, ("point", point.get("launch_settings", {})), ("-launch", launch.command_line))
+
+
+def test_what_a_point_asks_for_may_be_a_template() -> None:
+    grid = [{"size": size, "asks": {"small": {}, "paper": {"mem_gb": 8}}.get} for size in ("small", "paper")]
+    grid = [{**point, "launch_settings": "{asks({size})}"} for point in grid]
+    launch = Launch(PROFILE)
+    found = launch.on(grid, page())
+    assert [merged(PROFILE.layer, ("point", get(p, "launch_settings"))).mem_gb for p in found] == [1, 8]
 
 
 def test_profile_architecture_page_point_and_command_line_in_this_order() -> None:
