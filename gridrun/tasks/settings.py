@@ -152,7 +152,8 @@ def trained(point: Point) -> nn.Module:
 
 @contextmanager
 def reproducible(point: Point) -> Iterator[None]:
-    """Torch with as many threads as the point says (sums in another order differ in the last bit), then as before.
+    """Torch with as many threads as the point says (sums in another order differ in the last bit), on a GPU with all
+    the bits of float32; then as before.
 
     The number is one of the calling thread: points that are computed side by side do not disturb each other.
     """
@@ -163,7 +164,8 @@ def reproducible(point: Point) -> Iterator[None]:
     try:
         torch.set_num_threads(get(point, "torch_threads"))
         cudnn.deterministic = True
-        yield
+        with without_tf32():
+            yield
     finally:
         torch.set_num_threads(before)
         cudnn.deterministic = deterministic
