@@ -1,16 +1,17 @@
-"""The figure and the table of a page of the study: accuracies by network and method, against what they were put under.
+"""Evaluations, figure and table of a page of the study: accuracies by network and method, against what they were under.
 
 `found` has the points of each evaluation by the key that was varied, with "accuracy" in percent:
 {"level": [...], "attack_size": [...]}. A study or a method that is not among the points is not drawn.
 """
 
 from experiments._published import published
-from experiments._robust import title
+from experiments._robust import figure_path, title
 from experiments._studies import panels
-from gridrun import reduce_keys, run
-from gridrun.figures import legend, lines
+from gridrun import reduce_keys, run, split
+from gridrun.figures import legend, lines, save
 from gridrun.stats import SUMMARY, flat
 from gridrun.table import Computed, Table
+from gridrun.tasks.evaluate import constant_noise_accuracy, mismatch_accuracy, worst_case_accuracy
 
 UNDER = {  # the keys that are varied: how tables and axes call them, and which part of the values a band holds
     "level": ("Mismatch", "Mismatch level (relative std)", 0.5),
@@ -29,11 +30,35 @@ LABELS = {
     "published": "Published mean, full size (%)",
 }
 BOLD = ["max", "min", "max", None]
+EVALUATIONS = {  # the task, and what it is called with
+    "level": (mismatch_accuracy, ("{*}", "{level}", "{n_repeats}"), {}),
+    "std": (constant_noise_accuracy, ("{*}", "{std}", "{n_repeats}"), {}),
+    "attack_size": (worst_case_accuracy, ("{*}", "{attack_size}", "{evaluation_steps}"), {}),
+    "constant_size": (
+        worst_case_accuracy,
+        ("{*}", 0.0, "{evaluation_steps}"),
+        {"attack_size_constant": "{constant_size}"},
+    ),
+}
 
 
-def in_percent(grid):
-    """The points with their "accuracy" of 0..1 (a number, or an array of draws) in percent."""
-    return run(grid, lambda accuracy: 100 * accuracy, store_key="accuracy")("{accuracy}")
+def evaluate(grid, **strengths):
+    """Accuracies in percent of trained networks: evaluate(grid, level=[0.0, 0.1], attack_size=[0.05]) is `found`."""
+    found = {}
+    for key, values in strengths.items():
+        task, arguments, more = EVALUATIONS[key]
+        points = run(split(grid, key, values), task, store_key="accuracy")(*arguments, n_images="{n_images}", **more)
+        found[key] = [{**point, "accuracy": 100 * point["accuracy"]} for point in points]
+    return found
+
+
+def draw(page, grid, found, order):
+    """Draw the figure of a page, and write and print its table."""
+    stem = figure_path(page, grid)
+    save(figure_of(found, order), stem)
+    table = table_of(found, order)
+    table.save(stem, bold=BOLD)
+    table.show(bold=BOLD)
 
 
 def figure_of(found, order):

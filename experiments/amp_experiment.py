@@ -18,11 +18,8 @@ costs one.
 The figure and its table, with the published means, go to figures/amp_experiment.{png,pdf,csv,md,tex}.
 """
 
-from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import LEVELS, METHODS, figure_path, networks, trained
-from gridrun import run, split
-from gridrun.figures import save
-from gridrun.tasks.evaluate import mismatch_accuracy, worst_case_accuracy
+from experiments._panels import draw, evaluate
+from experiments._robust import LEVELS, METHODS, networks, trained
 
 ATTACK_SIZES = [0.0, 0.02, 0.05, 0.1, 0.2]
 AMP = {"amp": True, "boundary_loss": "madry"}
@@ -41,23 +38,6 @@ def train_grid():
     return networks(WAYS)
 
 
-def measure():
-    """The trained networks under mismatch, and under attack."""
-    grid = trained(train_grid())
-    noisy = run(split(grid, "level", LEVELS), mismatch_accuracy, store_key="accuracy")
-    attacked = run(split(grid, "attack_size", ATTACK_SIZES), worst_case_accuracy, store_key="accuracy")
-    some = {"n_images": "{n_images}"}
-    found = {
-        "level": noisy("{*}", "{level}", "{n_repeats}", **some),
-        "attack_size": attacked("{*}", "{attack_size}", "{evaluation_steps}", **some),
-    }
-    return {key: in_percent(points) for key, points in found.items()}
-
-
 def visualize():
-    found = measure()
-    stem = figure_path(__file__, train_grid())
-    save(figure_of(found, list(WAYS)), stem)
-    table = table_of(found, list(WAYS))
-    table.save(stem, bold=BOLD)
-    table.show(bold=BOLD)
+    found = evaluate(trained(train_grid()), level=LEVELS, attack_size=ATTACK_SIZES)
+    draw(__file__, train_grid(), found, list(WAYS))

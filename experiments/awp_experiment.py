@@ -14,11 +14,8 @@ gamma 0.5 costs one and a half points, the robustness loss one.
 The figure and its table, with the published means, go to figures/awp_experiment.{png,pdf,csv,md,tex}.
 """
 
-from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import FORWARD, LEVELS, METHODS, figure_path, networks, trained
-from gridrun import run, split
-from gridrun.figures import save
-from gridrun.tasks.evaluate import mismatch_accuracy
+from experiments._panels import draw, evaluate
+from experiments._robust import FORWARD, LEVELS, METHODS, networks, trained
 
 AWP = METHODS["AWP"]
 WAYS = {
@@ -37,12 +34,5 @@ def train_grid():
 
 
 def visualize():
-    grid = trained(train_grid())
-    grid = split(grid, "level", LEVELS)
-    grid = run(grid, mismatch_accuracy, store_key="accuracy")("{*}", "{level}", "{n_repeats}", n_images="{n_images}")
-    found = {"level": in_percent(grid)}
-    stem = figure_path(__file__, train_grid())
-    save(figure_of(found, list(WAYS)), stem)
-    table = table_of(found, list(WAYS))
-    table.save(stem, bold=BOLD)
-    table.show(bold=BOLD)
+    found = evaluate(trained(train_grid()), level=LEVELS)
+    draw(__file__, train_grid(), found, list(WAYS))

@@ -13,11 +13,8 @@ Measured for the CNN at size small: each is the better one under noise of its ow
 The figure and its table go to figures/constant_attack_experiment.{png,pdf,csv,md,tex}.
 """
 
-from experiments._panels import BOLD, figure_of, in_percent, table_of
-from experiments._robust import LEVELS, METHODS, figure_path, networks, trained
-from gridrun import run, split
-from gridrun.figures import save
-from gridrun.tasks.evaluate import constant_noise_accuracy, mismatch_accuracy, worst_case_accuracy
+from experiments._panels import draw, evaluate
+from experiments._robust import LEVELS, METHODS, networks, trained
 
 STDS = [0.0, 0.01, 0.02, 0.05, 0.1, 0.2]
 ATTACK_SIZES = [0.0, 0.02, 0.05, 0.1, 0.2]
@@ -40,27 +37,6 @@ def train_grid():
     return networks(WAYS)
 
 
-def measure():
-    """The trained networks under noise and under attacks, both relative and of one size."""
-    grid = trained(train_grid())
-    noisy = run(split(grid, "level", LEVELS), mismatch_accuracy, store_key="accuracy")
-    shifted = run(split(grid, "std", STDS), constant_noise_accuracy, store_key="accuracy")
-    attacked = run(split(grid, "attack_size", ATTACK_SIZES), worst_case_accuracy, store_key="accuracy")
-    pushed = run(split(grid, "constant_size", CONSTANT_SIZES), worst_case_accuracy, store_key="accuracy")
-    some, steps = {"n_images": "{n_images}"}, "{evaluation_steps}"
-    found = {
-        "level": noisy("{*}", "{level}", "{n_repeats}", **some),
-        "std": shifted("{*}", "{std}", "{n_repeats}", **some),
-        "attack_size": attacked("{*}", "{attack_size}", steps, **some),
-        "constant_size": pushed("{*}", 0.0, steps, attack_size_constant="{constant_size}", **some),
-    }
-    return {key: in_percent(points) for key, points in found.items()}
-
-
 def visualize():
-    found = measure()
-    stem = figure_path(__file__, train_grid())
-    save(figure_of(found, list(WAYS)), stem)
-    table = table_of(found, list(WAYS))
-    table.save(stem, bold=BOLD)
-    table.show(bold=BOLD)
+    strengths = {"level": LEVELS, "std": STDS, "attack_size": ATTACK_SIZES, "constant_size": CONSTANT_SIZES}
+    draw(__file__, train_grid(), evaluate(trained(train_grid()), **strengths), list(WAYS))

@@ -74,17 +74,21 @@ def test_a_small_lsnn_learns_heartbeats_and_every_evaluation_takes_it() -> None:
 def test_an_lsnn_goes_on_from_its_checkpoint_and_ends_in_the_same_bits(
     n_steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
-    check_resumed(lsnn(**ATTACKED, validation_fraction=0.8), n_steps, monkeypatch, tmp_path)
+    assert_resumed_in_the_same_bits(lsnn(**ATTACKED, validation_fraction=0.8), n_steps, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("n_steps", [1, 3])
 def test_a_resnet_goes_on_from_its_checkpoint_and_ends_in_the_same_bits(
     n_steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path, coloured: Splits
 ) -> None:
-    check_resumed(resnet(**ATTACKED, eta_train=0.1, clipping_alpha=2.0), n_steps, monkeypatch, tmp_path)
+    assert_resumed_in_the_same_bits(
+        resnet(**ATTACKED, eta_train=0.1, clipping_alpha=2.0), n_steps, monkeypatch, tmp_path
+    )
 
 
-def check_resumed(point: dict[str, Any], n_steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def assert_resumed_in_the_same_bits(
+    point: dict[str, Any], n_steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
     monkeypatch.setenv("GRIDRUN_CHECKPOINT_S", "0")
     unbroken = outcome(trained(point, cache_dir=tmp_path / "unbroken"))
     count, real = itertools.count(), loop.objective
