@@ -89,7 +89,7 @@ def visualize():
         here = [point for point in points if point["study"] == study]
         draw_curves(here, above)
         draw_flatness(flatness(here), below, ORDER if study == next(iter(of_study)) else [])
-    if "cnn" in of_study:
+    if "cnn" in of_study and not any(point.get("batch_standardize") for point in points):
         below = of_study["cnn"][1]
         below.text(0.98, 0.02, STANDARDIZED, ha="right", va="bottom", fontsize=5.5, transform=below.transAxes)
     figure.axes[0].plot([], [], "k*", markersize=7, fillstyle="none", label="Published (of full size)")
