@@ -5,7 +5,7 @@
 """
 
 from experiments._published import published
-from experiments._robust import figure_path, title
+from experiments._robust import figure_path, title_beside_published
 from experiments._studies import panels
 from gridrun import reduce_keys, run, split
 from gridrun.figures import legend, lines, save
@@ -27,17 +27,17 @@ LABELS = {
     "accuracy_mean": "Mean (%)",
     "accuracy_std": "Std (%)",
     "accuracy_min": "Min (%)",
-    "published": "Published mean, full size (%)",
+    "published": "Published mean (%)",
 }
 BOLD = ["max", "min", "max", None]
 EVALUATIONS = {  # the task, and what it is called with
     "level": (mismatch_accuracy, ("{*}", "{level}", "{n_repeats}"), {}),
     "std": (constant_noise_accuracy, ("{*}", "{std}", "{n_repeats}"), {}),
-    "attack_size": (worst_case_accuracy, ("{*}", "{attack_size}", "{evaluation_steps}"), {}),
+    "attack_size": (worst_case_accuracy, ("{*}", "{attack_size}", "{evaluation_steps}"), {"n_starts": "{n_starts}"}),
     "constant_size": (
         worst_case_accuracy,
         ("{*}", 0.0, "{evaluation_steps}"),
-        {"attack_size_constant": "{constant_size}"},
+        {"attack_size_constant": "{constant_size}", "n_starts": "{n_starts}"},
     ),
 }
 
@@ -79,9 +79,9 @@ def figure_of(found, order):
 
 
 def table_of(found, order):
-    """Mean, standard deviation and minimum over draws and seeds, beside the published means (of the paper's sizes)."""
+    """Mean, standard deviation and minimum over draws and seeds, beside the published means."""
     rows = [row for key, points in found.items() for row in _summed_up(key, points)]
-    axes = [Computed("Network and data", title), "under", "method", "strength"]
+    axes = [Computed("Network and data", title_beside_published), "under", "method", "strength"]
     orders = {"method": order, "under": [UNDER[key][0] for key in found]}
     return Table(rows, axes, [*(f"accuracy_{name}" for name in SUMMARY), "published"], LABELS, orders)
 

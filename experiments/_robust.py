@@ -14,6 +14,7 @@ tables are named after the size, but for small: figures/NAME_real.png.
 
 from pathlib import Path
 
+from experiments._published import DATA as PUBLISHED_DATA
 from gridrun import UsageError, get, run, split
 from gridrun.architectures import cnn, ecg_lsnn, speech_lsnn
 
@@ -55,7 +56,7 @@ OF_STUDY = {  # in all sizes
     "ecg": {"beta_with_noise": 0.1, "esgd_learning_rate": [1.0, 0.1]},
     "speech": {"beta_with_noise": 0.5, "esgd_learning_rate": [1.0, 0.1]},
 }
-EVALUATION = {"evaluation_steps": 10, "n_directions": 10, "n_points": 50, "launch_settings": {}}
+EVALUATION = {"evaluation_steps": 10, "n_starts": 1, "n_directions": 10, "n_points": 50, "launch_settings": {}}
 LONG = {"chunk": 1, "timeout_min": 2880, "mem_gb": 8}  # of a cluster, for one training of full size
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
 SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
@@ -68,6 +69,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "n_repeats": 8,
             "n_images": 40,
             "evaluation_steps": 2,
+            "n_starts": 1,
             "n_directions": 2,
             "n_points": 5,
             "launch_settings": {},
@@ -81,6 +83,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "n_epochs": [30, 10],
             "esgd_epochs": [6, 2],
             "learning_rate": [1e-3, 1e-4],
+            "n_starts": 5,
         },
         "ecg": {
             "dataset": "synthetic_ecg",
@@ -103,7 +106,9 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             **FASHION,
             "training_samples": 12_000,
             "augmentation": 0,
-            "n_images": 2_000,
+            "n_images": 1_000,
+            "n_directions": 4,
+            "n_points": 25,
             "n_epochs": [6, 2],
             "esgd_epochs": [1, 1],
             "learning_rate": [1e-3, 1e-4],
@@ -147,7 +152,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [80, 20],
             "learning_rate": [1e-3, 1e-4],
         },
-        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION, "launch_settings": LONG},
+        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION, "n_starts": 5, "launch_settings": LONG},
     },
 }
 
@@ -209,8 +214,21 @@ def title(point):
 
     >>> title({"study": "ecg", "dataset": "ecg"})
     'ECG LSNN, MIT-BIH heartbeats'
+    >>> title({"study": "ecg", "dataset": "ecg", "data_copy": "records 100 208"})
+    'ECG LSNN, MIT-BIH heartbeats (2 of 44 records)'
     """
-    return f"{TITLES[point['study']]}, {DATA[get(point, 'dataset')]}"
+    copy = get(point, "data_copy", None) or ""
+    few = f" ({len(copy.split()) - 1} of 44 records)" if copy.startswith("records") else copy and f" ({copy})"
+    return f"{TITLES[point['study']]}, {DATA[get(point, 'dataset')]}{few}"
+
+
+def title_beside_published(point):
+    """The same, and of what data the numbers are that are published of this network.
+
+    >>> title_beside_published({"study": "cnn", "dataset": "digits"})
+    'CNN, digits (published: Fashion-MNIST, batch_standardize)'
+    """
+    return f"{title(point)} (published: {PUBLISHED_DATA[point['study']]})"
 
 
 def setting(size, study):

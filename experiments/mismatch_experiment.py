@@ -10,12 +10,13 @@ heartbeats and, at levels 0.1 to 0.5, on the CNN; on speech adversarial training
 
 Sizes are told in _robust.py; the default trains 48 networks on digits and synthetic sequences in minutes. The figure
 and the table (mean, std and min of all draws of both seeds; how probably a draw beats one of standard training, with
-the p value of a Mann-Whitney U test over draws, which speaks of these networks and not of others; the published mean)
-go to figures/mismatch_experiment.{png,pdf,csv,md,tex}.
+the p value of a Mann-Whitney U test over draws, which speaks of these networks and not of others; what is published)
+go to figures/mismatch_experiment.{png,pdf,csv,md,tex}; the order of the methods beside that of the published means to
+mismatch_experiment_order.{csv,md,tex}.
 """
 
-from experiments._published import published
-from experiments._robust import LEVELS, METHODS, STUDIES, figure_path, networks, title, trained
+from experiments._published import MEAN, MIN, STD, places, published
+from experiments._robust import LEVELS, METHODS, STUDIES, figure_path, networks, title, title_beside_published, trained
 from gridrun import reduce_keys, run, split
 from gridrun.figures import legend, save, violins
 from gridrun.stats import SUMMARY, flat, mann_whitney
@@ -25,6 +26,7 @@ from gridrun.tasks.evaluate import mismatch_accuracy
 ORDER = list(METHODS)
 LABELS = {
     "network": "Network",
+    "beside": "Network",
     "method": "Method",
     "level": "Level",
     "accuracy": "Test accuracy (%)",
@@ -33,8 +35,12 @@ LABELS = {
     "accuracy_min": "Min (%)",
     "effect": "Beats standard",
     "p_value": "p",
-    "published": "Published mean, full size (%)",
+    "published_mean": "Published mean (%)",
+    "published_std": "Published std (%)",
+    "published_min": "Published min (%)",
+    "place": "Place by the mean (published)",
 }
+PUBLISHED = {"published_mean": MEAN, "published_std": STD, "published_min": MIN}
 LEVEL_AXIS = "Mismatch level (relative std of every parameter)"
 
 
@@ -50,17 +56,35 @@ def measure():
     return [{**point, "network": title(point), "accuracy": 100 * point["accuracy"]} for point in grid]
 
 
-def table_of(points):
-    """Mean, std and min of the draws; against those of standard training, and beside the published mean."""
-    rows = reduce_keys(points, "accuracy", {**SUMMARY, "draws": flat}, group_by=["study", "network", "method", "level"])
+def summed_up(points):
+    """Mean, std and min of the draws; against those of standard training, and beside what is published."""
+    statistics, axes = {**SUMMARY, "draws": flat}, ["study", "network", "beside", "method", "level"]
+    points = [{**point, "beside": title_beside_published(point)} for point in points]
+    rows = reduce_keys(points, "accuracy", statistics, group_by=axes)
     standard = {(r["study"], r["level"]): r["accuracy_draws"] for r in rows if r["method"] == "Standard"}
     for row in rows:
-        row |= {"effect": None, "p_value": None, "published": published(row["study"], row["method"], row["level"])}
-        if row["method"] != "Standard" and (row["study"], row["level"]) in standard:
+        place = row["study"], row["method"], row["level"]
+        row |= {"effect": None, "p_value": None}
+        row |= {name: published(*place, numbers) for name, numbers in PUBLISHED.items()}
+        if row["method"] != "Standard" and row["level"] and (row["study"], row["level"]) in standard:
             test = mann_whitney(row["accuracy_draws"], standard[row["study"], row["level"]])
             row |= {"effect": test.effect, "p_value": f"{test.p_value:.1g}"}
-    columns = [*(f"accuracy_{name}" for name in SUMMARY), "effect", "p_value", "published"]
-    return Table(rows, ["network", "level", "method"], columns, LABELS, {"method": ORDER})
+    return rows
+
+
+def table_of(rows):
+    columns = [*(f"accuracy_{name}" for name in SUMMARY), "effect", "p_value", *PUBLISHED]
+    return Table(rows, ["beside", "level", "method"], columns, LABELS, {"method": ORDER})
+
+
+def table_of_order(rows):
+    """Which place the mean of a method has, here and in what is published, among the methods that are in both."""
+    found = []
+    for study, level in dict.fromkeys((row["study"], row["level"]) for row in rows):
+        both = [r for r in rows if (r["study"], r["level"]) == (study, level) and r["published_mean"] is not None]
+        ours, theirs = (places({r["method"]: r[key] for r in both}) for key in ("accuracy_mean", "published_mean"))
+        found += [{**row, "place": f"{ours[row['method']]} ({theirs[row['method']]})"} for row in both]
+    return Table(found, ["network", "level", "method"], "place", LABELS, {"method": ORDER})
 
 
 def visualize():
@@ -77,6 +101,9 @@ def visualize():
     stem = figure_path(__file__, train_grid())
     save(legend(figure), stem)
 
-    table, bold = table_of(points), ["max", None, "max", None, None, None]
+    rows = summed_up(points)
+    table, order, bold = table_of(rows), table_of_order(rows), ["max", None, "max", *[None] * 5]
     table.show(bold=bold)
     table.save(stem, bold=bold)
+    order.show(wide=True)
+    order.save(stem.with_name(f"{stem.name}_order"))

@@ -16,7 +16,7 @@ Sizes: small is 8x8 digits, offline; real 6,000 images of Fashion-MNIST, ten min
 The figure and its table go to figures/pcm_experiment.{png,pdf,csv,md,tex}.
 """
 
-from experiments._robust import DATA, figure_path
+from experiments._robust import DATA, LONG, figure_path
 from gridrun import UsageError, get, run, split
 from gridrun.architectures import resnet32
 from gridrun.figures import colour_of, legend, lines, panels, save
@@ -47,6 +47,7 @@ SIZES = {
         "validation_fraction": 0.1,
         "checkpoint": "best",
         "n_repeats": 25,
+        "launch_settings": LONG,
     },
 }
 OF_ALL = {  # what a size does not say
@@ -58,6 +59,7 @@ OF_ALL = {  # what a size does not say
     "checkpoint": "final",
     "n_attack_steps": 3,
     "n_images": None,
+    "launch_settings": {},
 }
 NOISE = {"eta_train": 0.11, "eta_mode": "range", "clipping_alpha": 2.0}
 WAYS = {

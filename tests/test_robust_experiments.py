@@ -93,17 +93,22 @@ def check_pages_agree_where_they_measure_the_same(drawn: Path) -> None:
     clean, under_attack = ({k: v for k, v in found.items() if k[0] in NETWORKS} for found in ours.values())
     assert clean == pytest.approx(column(rows(drawn, "ibp"), "Verified (%)", **{"Box size": 0.0}))  # a box of one
     without_noise = column(rows(drawn, "mismatch"), "Mean (%)", Level=0.0)
-    assert without_noise == pytest.approx(clean)
+    assert {(own(name), method): n for (name, method), n in without_noise.items()} == pytest.approx(clean)
     assert len(clean) == 4
     assert under_attack == pytest.approx(column(rows(drawn, "methods"), "Accuracy, attack (%)"))
     assert sum(clean.values()) > sum(under_attack.values()) + 10
 
 
+def own(network: str) -> str:
+    """A network's name without the data that is published of it."""
+    return network.partition(" (published: ")[0]
+
+
 def check_no_attack_leaves_less_than_is_verified_around_it(drawn: Path) -> None:
     table = rows(drawn, "ibp")
     for key in column(table, "Verified (%)", **{"Box size": 0.0}):
-        own = [row for row in table if (row["Network"], row["Method"]) == key]
-        verified, widths = ([float(row[name]) for row in own] for name in ("Verified (%)", "Width of a logit"))
+        boxes = [row for row in table if (row["Network"], row["Method"]) == key]
+        verified, widths = ([float(row[name]) for row in boxes] for name in ("Verified (%)", "Width of a logit"))
         assert verified == sorted(verified, reverse=True) and verified[0] > verified[-1]
         assert widths == sorted(widths)
     # An attack of size 0.005 starts within a normal draw of std 0.001: in the box of size 0.01.
@@ -120,6 +125,13 @@ def check_an_attack_goes_farther_than_chance(drawn: Path) -> None:
 
 
 def check_published_numbers_stand_beside_ours_under_their_own_name(drawn: Path) -> None:
+    main = rows(drawn, "mismatch")
+    named = {row["Network"] for row in main}
+    assert "CNN, digits (published: Fashion-MNIST, batch_standardize)" in named
+    assert all(own(name) in NETWORKS for name in named) and len(named) == 2
+    published = [row["Published mean (%)"] for row in main if row["Level"] == "0.5"]
+    assert [number for number in published if number] == ["61.14", "85.96", "76.55", "86.22"]
+    check_the_order_beside_the_published_one(drawn, main)
     attacked = column(rows(drawn, "worst_case"), "Accuracy (%)", **{"Attack on": "KL", "Attack size": 0.1})
     theirs = {method: number for (_, method), number in attacked.items() if "published" in method}
     words = "published (batch_standardize)"
@@ -128,6 +140,19 @@ def check_published_numbers_stand_beside_ours_under_their_own_name(drawn: Path) 
     beside = {(row["Network"], row["Method"]): row["Published (CNN: batch_standardize)"] for row in flat}
     assert beside[NETWORKS[0], "Standard"] == "0.3375" and beside[NETWORKS[1], "Adversarial"] == "0.0879"
     assert all(float(row["Flatness"]) > 0 and row["Flatness n"] == "2" for row in flat)  # two lines of one network
+
+
+def check_the_order_beside_the_published_one(drawn: Path, main: list[dict[str, str]]) -> None:
+    """Of two methods: place 1 for the larger mean here, and in brackets for the larger published one."""
+    with (drawn / "mismatch_experiment_tiny_order.csv").open(newline="") as file:
+        places = {(r["Network"], r["Level"], r["Method"]): r["Place by the mean (published)"] for r in csv.DictReader(file)}
+    assert len(places) == 2 * (5 + 3)  # the CNN is published at five levels, the LSNN at three
+    means = {(own(r["Network"]), r["Level"], r["Method"]): r for r in main}
+    for (network, level, method), place in places.items():
+        one = means[network, level, method]
+        other = means[network, level, METHODS[method == METHODS[0]]]
+        wanted = [1 + (float(other[key]) > float(one[key])) for key in ("Mean (%)", "Published mean (%)")]
+        assert place == "{} ({})".format(*wanted)
 
 
 @pytest.mark.parametrize("page", N_POINTS)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gridrun import GridrunError, UsageError, configure, run, split
-from gridrun.architectures import cnn, digits_cnn
+from gridrun.architectures import cnn, ecg_lsnn, digits_cnn
 from gridrun.tasks import train as task
 from gridrun.tasks.settings import MissingData
 
@@ -177,3 +177,13 @@ def test_fashion_mnist_by_changing_one_key(tmp_path: Path, monkeypatch: pytest.M
     assert found["n_steps"] == 60
     assert found["weights"].load()["dense.0.weight"].shape == (16, 4 * 7 * 7)
     assert found["test_accuracy"] > 0.2
+
+
+@pytest.mark.data
+def test_a_spiking_network_learns_heartbeats_of_patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MIT-BIH beats of four classes, as many of each: twice a guess, on beats that no training saw."""
+    monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
+    rates = {"n_epochs": [8, 2], "learning_rate": [1e-2, 1e-3]}
+    (found,) = trained([ecg_lsnn.make(dataset="ecg", n_hidden=32, beta_robustness=0.0, seed=0, **rates)])
+    assert found["test_accuracy"] > 0.5 and found["validation_accuracy"] > 0.5
+    assert found["weights"].load()["W_rec"].shape == (32, 32)
