@@ -46,6 +46,7 @@ bench: $(VENV)/installed-bench
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 $(VENV)/installed-%: setup.cfg constraints.txt

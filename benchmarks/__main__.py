@@ -21,9 +21,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Speed of gridrun and of other tools."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed of gridrun and of other tools.")
     parser.add_argument("--rounds", type=int, default=5, help="how often each tool has its turn (default 5)")
     parser.add_argument("--only", help=f"some rows, with commas: {', '.join(ROWS)}")
     parser.add_argument("--folder", help="on which disk to measure (default: the system's temporary folder)")

@@ -69,9 +69,7 @@ def _floor(result: Result) -> str:
     floor = result.median(OURS, "floor")
     if floor is not None:  # measured beside gridrun in the same process
         ratio = (result.median(OURS) or 0) / floor
-        return (
-            f"{result.measured[OURS][0]['floor_name']}: {amount(floor, unit)}; gridrun is {ratio:.2f}x that"
-        )
+        return f"{result.measured[OURS][0]['floor_name']}: {amount(floor, unit)}; gridrun is {ratio:.2f}x that"
     value = result.median(reference)
     return f"{reference}: {_beside(result, reference)}" if value is not None else "–"
 
@@ -114,9 +112,7 @@ def _digits(value: float) -> int:
 
 # -------------------------------------------------------------------------------------------------- what goes beside
 def _notes(results: Sequence[Result]) -> str:
-    named = [
-        (result.row.title, LABELS.get(t, t), result.note(t)) for result in results for t in result.row.tools
-    ]
+    named = [(result.row.title, LABELS.get(t, t), result.note(t)) for result in results for t in result.row.tools]
     lines = [f"- {title}; {tool}: {note}.\n" for title, tool, note in named if note]
     return "\nNotes\n\n" + "".join(lines) if lines else ""
 
@@ -124,9 +120,7 @@ def _notes(results: Sequence[Result]) -> str:
 def _memory(results: Sequence[Result]) -> str:
     header = ["", *(LABELS[tool] for tool in (OURS, *PEERS))]
     shown = [result for result in results if result.row.measures_memory]
-    return _markdown(
-        header, [[r.row.title, *(_resources(r, tool) for tool in (OURS, *PEERS))] for r in shown]
-    )
+    return _markdown(header, [[r.row.title, *(_resources(r, tool) for tool in (OURS, *PEERS))] for r in shown])
 
 
 def _resources(result: Result, tool: str) -> str:

@@ -9,9 +9,7 @@ from typing import Any
 
 OURS = "gridrun"
 PEERS = ("joblib", "diskcache", "exca", "cachier")
-Measured = dict[
-    str, Any
-]  # "value" and "cpu" in the row's unit; also "peak_mb", "import_s", "floor", "note", ...
+Measured = dict[str, Any]  # "value" and "cpu" in the row's unit; also "peak_mb", "import_s", "floor", "note", ...
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,14 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "esgd_epochs": [80, 20],
             "learning_rate": [1e-3, 1e-4],
         },
-        "all": {"n_attack_steps": 10, "n_repeats": 100, "n_images": None, **EVALUATION, "n_starts": 5, "launch_settings": LONG},
+        "all": {
+            "n_attack_steps": 10,
+            "n_repeats": 100,
+            "n_images": None,
+            **EVALUATION,
+            "n_starts": 5,
+            "launch_settings": LONG,
+        },
     },
 }
 

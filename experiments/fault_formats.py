@@ -59,9 +59,7 @@ def measure():
 
     found = joined_by(run(train_grid(), "train", run_mode="load", store_key="*")("{*}"), "fmt")
     by_bit = [percent(each.rates("bits"), "bits", fmt=fmt) for fmt, each in found.items()]
-    of_all = [
-        percent(each.rates("all"), "bits", fmt=fmt, accuracy=100 * each.accuracy) for fmt, each in found.items()
-    ]
+    of_all = [percent(each.rates("all"), "bits", fmt=fmt, accuracy=100 * each.accuracy) for fmt, each in found.items()]
     return pandas.concat(by_bit), pandas.concat(of_all)
 
 

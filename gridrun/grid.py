@@ -128,9 +128,7 @@ def query(
     return groups, (named[str(select)] if single else named)
 
 
-def reduce_keys(
-    grid: AnyGrid, keys: str | Sequence[str], reduction: Reduction, group_by: str | Sequence[str]
-) -> Grid:
+def reduce_keys(grid: AnyGrid, keys: str | Sequence[str], reduction: Reduction, group_by: str | Sequence[str]) -> Grid:
     """Collapse the points that are equal in `group_by` into one, with the values of `keys` reduced.
 
     >>> grid = [{"m": "x", "seed": 0, "acc": 1}, {"m": "x", "seed": 1, "acc": 3}, {"m": "y", "seed": 0, "acc": 5}]

@@ -239,9 +239,7 @@ class SegmentWriter:
         for r in records:
             value_end, meta_end = value_at + len(r.value), meta_at + len(r.meta)
             number = self.numbers[r.context]
-            table.append(
-                ROW.pack(r.key, number, r.generation, r.kind, value_at, value_end, meta_at, meta_end, r.stamp)
-            )
+            table.append(ROW.pack(r.key, number, r.generation, r.kind, value_at, value_end, meta_at, meta_end, r.stamp))
             values.append(r.value)
             metas.append(r.meta)
             value_at, meta_at = value_end, meta_end

@@ -178,7 +178,7 @@ def _fill_field(field: Field, point: Point, trail: tuple[str, ...], text: str) -
         value = point[key]
         if isinstance(value, str):
             if key in trail:
-                raise TemplateError(f"templates form a cycle: {' -> '.join((*trail[trail.index(key):], key))}")
+                raise TemplateError(f"templates form a cycle: {' -> '.join((*trail[trail.index(key) :], key))}")
             value = resolve(value, point, (*trail, key))
     for arguments in field.calls:
         value = _call(value, [fill(a, point, trail, text) for a in arguments], key, field, text)

@@ -151,9 +151,7 @@ def _sendable(error: BaseException) -> BaseException | None:
     return error
 
 
-def _save(
-    cached: Cached, job: Job, store: Store, context: bytes, value: Any, start: float, seconds: float
-) -> bool:
+def _save(cached: Cached, job: Job, store: Store, context: bytes, value: Any, start: float, seconds: float) -> bool:
     """Keep a result; False if the function keeps its own files and they are not whole yet."""
     if cached.is_custom:
         where = str(store.path)

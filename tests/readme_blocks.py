@@ -78,9 +78,7 @@ def check_output(block: Block, printed: str, stated: str | None) -> None:
 def run_python(block: Block, names: dict[str, Any], folder: Path) -> None:
     """Run a block in the section's namespace, and compare what it prints with what the page says."""
     if block.code.lstrip().startswith(">>>"):
-        example = doctest.DocTestParser().get_doctest(
-            block.code, names, f"line {block.line}", None, block.line
-        )
+        example = doctest.DocTestParser().get_doctest(block.code, names, f"line {block.line}", None, block.line)
         report = io.StringIO()
         doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.write, clear_globs=False)
         names.update(example.globs)
@@ -128,9 +126,7 @@ def check_setup(line: str, folder: Path) -> bool:
     """True for a command that sets a machine up; it is not run here, but what it names must exist."""
     words = [word for word in shlex.split(line) if not re.match(r"^\w+=", word)]
     if words[:1] == ["make"]:
-        done = subprocess.run(
-            ["make", "-n", *words[1:]], cwd=folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["make", "-n", *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return True
     if words[:2] == ["pip", "install"] or words[1:4] == ["-m", "pip", "install"]:
@@ -152,9 +148,7 @@ def check_requirements(line: str, folder: Path) -> None:
 
 def run_block(block: Block, names: dict[str, Any], folder: Path) -> None:
     """Do what a block says, or read it, according to its language."""
-    assert block.language in LANGUAGES, (
-        f"line {block.line}: say what this block is, one of {sorted(LANGUAGES)}"
-    )
+    assert block.language in LANGUAGES, f"line {block.line}: say what this block is, one of {sorted(LANGUAGES)}"
     if block.language == "python":
         run_python(block, names, folder)
     elif block.language == "bash":

@@ -231,9 +231,7 @@ def test_no_flipped_bit_stops_the_work_or_invents_a_claim(tmp_path: Path) -> Non
         assert other.acquire(KEYS[:3]).claim
 
 
-def test_a_long_journal_begins_anew_when_nobody_holds_a_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_journal_begins_anew_when_nobody_holds_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "RESTART_BYTES", 5000)
     one, other = Claims(tmp_path), Claims(tmp_path)
     sizes = []

@@ -28,9 +28,7 @@ def versions(tmp_path: Path) -> Callable[..., list[Any]]:
 
     def made(**options: Any) -> list[Any]:
         page = "def helper(x):\n    return x + PLUS\ndef f(x):\n    return helper(x)\n"
-        return [
-            cachable(**options)(programs.function(tmp_path, page.replace("PLUS", str(plus)))) for plus in (10, 20)
-        ]
+        return [cachable(**options)(programs.function(tmp_path, page.replace("PLUS", str(plus)))) for plus in (10, 20)]
 
     return made
 

@@ -52,9 +52,7 @@ def ring(module: str) -> str | None:
     return "glue" if room in GLUE else "science" if room in SCIENCE else "engine"
 
 
-def imported(
-    source: str, module: str, is_package: bool, only_at_import: bool = False
-) -> Iterator[tuple[str, int]]:
+def imported(source: str, module: str, is_package: bool, only_at_import: bool = False) -> Iterator[tuple[str, int]]:
     """Every (module, line) that `source` imports, relative names resolved.
 
     only_at_import: leave out what stands inside functions and under `if TYPE_CHECKING`.
@@ -156,11 +154,7 @@ def loaded_by(*arguments: str) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    names = (
-        line.rpartition("|")[2].strip()
-        for line in done.stderr.splitlines()
-        if line.startswith("import time:")
-    )
+    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
     return {name.partition(".")[0] for name in names}
 
 

@@ -16,6 +16,7 @@ def check(*command: str) -> str:
 
 def test_ruff() -> None:
     assert check("ruff", "check", ".") == ""
+    assert check("ruff", "format", "--check", ".") == ""
 
 
 def test_mypy() -> None:

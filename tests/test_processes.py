@@ -36,9 +36,7 @@ def test_processes_give_the_same_as_one_by_one(tmp_path: Path) -> None:
     )("{a}")  # fmt: skip
     assert str(alone) == str(beside)
     assert len({id(point["array"]) for point in beside}) == 26
-    assert str(run(grid, light.summary, cache_dir=tmp_path / "2", run_mode="load", store_key="*")("{a}")) == str(
-        alone
-    )
+    assert str(run(grid, light.summary, cache_dir=tmp_path / "2", run_mode="load", store_key="*")("{a}")) == str(alone)
     assert run(grid, light.square, n_threads=2, backend="processes")("{a}") == [p["a"] ** 2 for p in grid]
 
 

@@ -145,7 +145,9 @@ def check_published_numbers_stand_beside_ours_under_their_own_name(drawn: Path) 
 def check_the_order_beside_the_published_one(drawn: Path, main: list[dict[str, str]]) -> None:
     """Of two methods: place 1 for the larger mean here, and in brackets for the larger published one."""
     with (drawn / "mismatch_experiment_tiny_order.csv").open(newline="") as file:
-        places = {(r["Network"], r["Level"], r["Method"]): r["Place by the mean (published)"] for r in csv.DictReader(file)}
+        places = {
+            (r["Network"], r["Level"], r["Method"]): r["Place by the mean (published)"] for r in csv.DictReader(file)
+        }
     assert len(places) == 2 * (5 + 3)  # the CNN is published at five levels, the LSNN at three
     means = {(own(r["Network"]), r["Level"], r["Method"]): r for r in main}
     for (network, level, method), place in places.items():

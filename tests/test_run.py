@@ -71,9 +71,7 @@ def test_store_key_holds_for_any_function(decorate: Callable[[Any], Any]) -> Non
 
     grid = copy.deepcopy(GRID)
     assert run(grid, f)("{a}") == [{"y": a + 1, "z": 0} for a in (3, 1, 2)]
-    assert plain(run(grid, f, store_key="r")("{a}")) == [
-        {"z": 9, "a": a, "r": {"y": a + 1, "z": 0}} for a in (3, 1, 2)
-    ]
+    assert plain(run(grid, f, store_key="r")("{a}")) == [{"z": 9, "a": a, "r": {"y": a + 1, "z": 0}} for a in (3, 1, 2)]
     assert plain(run(grid, f, store_key="*")("{a}")) == [{"z": 0, "a": a, "y": a + 1} for a in (3, 1, 2)]
     assert grid == GRID
 

@@ -96,9 +96,7 @@ def test_beside_each_result_stands_how_it_was_obtained(monkeypatch: pytest.Monke
 
 
 def test_the_scheduler_job_is_recorded(tmp_path: Path) -> None:
-    page = (
-        "from gridrun import *\n@cachable()\ndef f(x):\n    return x\nrun([{'a': 1}], f, cache_dir=FOLDER)('{a}')\n"
-    )
+    page = "from gridrun import *\n@cachable()\ndef f(x):\n    return x\nrun([{'a': 1}], f, cache_dir=FOLDER)('{a}')\n"
     script = programs.write(tmp_path / "page.py", page.replace("FOLDER", repr(str(tmp_path / "s"))))
     programs.python(script, SLURM_JOB_ID="4711")
     (record,) = open_store(tmp_path / "s").records()

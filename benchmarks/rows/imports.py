@@ -35,9 +35,7 @@ finally:
 
 def _python(*arguments: str) -> str:
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True).stdout
 
 
 def measure_import(tool: str, folder: Path) -> Measured:
@@ -66,9 +64,7 @@ def measure_help(tool: str, folder: Path) -> Measured:
     if tool == "bare interpreter":
         return _whole_process("-c", "pass").measured(1e3)
     loaded = _python("-c", HELP.format(heavy=HEAVY)).splitlines()[-1].split()[1:]
-    return _whole_process("train.py", "--help").measured(
-        1e3, note=f"loads {', '.join(loaded)}" if loaded else ""
-    )
+    return _whole_process("train.py", "--help").measured(1e3, note=f"loads {', '.join(loaded)}" if loaded else "")
 
 
 ROWS = [

@@ -47,6 +47,4 @@ def version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return (
-            str(getattr(import_module(package), "__version__", "")) if util.find_spec(package) else "absent"
-        )
+        return str(getattr(import_module(package), "__version__", "")) if util.find_spec(package) else "absent"

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def keep(
-    function: Callable[..., Any], folder: Path, uid: str = ""
-) -> Callable[[Sequence[dict[str, Any]]], list[Any]]:
+def keep(function: Callable[..., Any], folder: Path, uid: str = "") -> Callable[[Sequence[dict[str, Any]]], list[Any]]:
     """MapInfra over all points at once; `uid` is the template of an item's key, by default all its arguments."""
     import exca
     import pydantic

@@ -49,9 +49,7 @@ class About:
 
 KNOWN = {
     "digits": About("digits", (1, 8, 8), 10, "scikit-learn's copy of the UCI handwritten digits, offline"),
-    "fashion_mnist": About(
-        "fashion_mnist", (1, 28, 28), 10, "Xiao, Rasul, Vollgraf 2017, from its four IDX files"
-    ),
+    "fashion_mnist": About("fashion_mnist", (1, 28, 28), 10, "Xiao, Rasul, Vollgraf 2017, from its four IDX files"),
     "mnist": About("mnist", (1, 28, 28), 10, "LeCun, Cortes, Burges 1998, from its four IDX files"),
     "cifar10": About("cifar10", (3, 32, 32), 10, "Krizhevsky 2009, from its pickles for Python"),
     "cifar100": About("cifar100", (3, 32, 32), 100, "Krizhevsky 2009, from its pickles for Python"),

@@ -69,4 +69,3 @@ def turned(images: Tensor, angles: Tensor, is_mirrored: Tensor) -> Tensor:
     from_x, from_y = sign * (cos * x - sin * y), sin * x + cos * y
     grid = torch.stack([from_x * (2 / columns), from_y * (2 / rows)], 3)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-

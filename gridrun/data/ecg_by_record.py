@@ -32,4 +32,3 @@ def load(data_dir: str | Path | None = None, validation_fraction: float = 0.0) -
 def test_images(data_dir: str | Path | None = None) -> Images:
     """The test beats alone."""
     return load(data_dir).test
-

@@ -43,9 +43,7 @@ def read_idx(folder: Path, name: str, md5_gz: str, md5_plain: str, address: str)
         if path.is_file():
             data = path.read_bytes()
             if (md5 := hashlib.md5(data, usedforsecurity=False).hexdigest()) != expected:
-                raise ValueError(
-                    f"{path} is damaged (MD5 {md5}, not {expected}): fetch it again from {address}"
-                )
+                raise ValueError(f"{path} is damaged (MD5 {md5}, not {expected}): fetch it again from {address}")
             return parse_idx(_plain(data, path), str(path))
     raise FileNotFoundError(
         f"no {name}.gz in {folder.resolve()}: fetch {address}{name}.gz into it, "

@@ -283,4 +283,3 @@ def told(view: View) -> str:
     parts = [f"{number} {state}" for state, number in view.counts.items() if number]
     parts += [f"about {duration(view.eta_s)} left"] if view.eta_s is not None else []
     return ", ".join(parts)
-

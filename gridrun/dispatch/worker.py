@@ -189,7 +189,6 @@ class Room:
             self.keyings[shape] = Keying(self.cached, *shape)
         return self.lookup.has(job.key, job.generation, self.keyings[shape], [*job.args, *job.kwargs.values()])
 
-
     def _cancelled(self) -> set[bytes]:
         """The marks of the points that were cancelled, as of now."""
         now = time.monotonic()
@@ -246,4 +245,3 @@ def _settings(job: Job) -> str:
 
 def _clock() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
-

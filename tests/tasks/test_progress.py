@@ -51,9 +51,7 @@ def test_elsewhere_there_is_silence(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), BrokenPipeError()])
-def test_a_log_without_room_ends_no_training(
-    error: OSError, in_a_job: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_without_room_ends_no_training(error: OSError, in_a_job: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def refuse(*arguments: object, **options: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gridrun import GridrunError, UsageError, configure, run, split
-from gridrun.architectures import cnn, ecg_lsnn, digits_cnn
+from gridrun.architectures import cnn, digits_cnn, ecg_lsnn
 from gridrun.tasks import train as task
 from gridrun.tasks.settings import MissingData
 

@@ -117,7 +117,9 @@ def robust_gradient(model: CNN, batch: tuple[Tensor, Tensor], attack: ParameterA
 
 
 def test_an_attack_held_constant_gives_another_update() -> None:
-    exact, constant = (robust_gradient(network(), (IMAGES, LABELS), SMALL, is_constant) for is_constant in (False, True))
+    exact, constant = (
+        robust_gradient(network(), (IMAGES, LABELS), SMALL, is_constant) for is_constant in (False, True)
+    )
     assert F.cosine_similarity(exact, constant, dim=0) < 0.5
 
 
