@@ -134,7 +134,7 @@ HELP = {
     "tau_adaptation": "Time constant of their threshold's adaptation, ms.",
     "thr": "Threshold at rest.",
     "beta": "By how much the adaptation raises the threshold.",
-    "refr": "Refractory time: a neuron that fired is silent for refr - 1 steps.",
+    "refr": "Refractory time: a neuron that fired is silent for refr - 1 steps (of dt 1).",
     "dampening_factor": "Height of the spikes' surrogate derivative.",
     "n_blocks": "Blocks of two convolutions in each of the three stages: 5 for 32 layers.",
     "width": "Channels of the first stage.",

@@ -57,11 +57,13 @@ def listed(name: str) -> dict[str, object]:
 
 
 def counted(name: str, data_dir: Path | None) -> dict[str, object]:
-    """How many samples a data set has. Raises MissingData where its files are not there."""
+    """How many samples a data set has, and how many of its test's differ (a rare class of heartbeats stands there many
+    times). Raises MissingData where its files are not there."""
     from ..data import load
     from ..tasks.settings import mendable
 
     with mendable():
         splits = load(name, data_dir)
-    samples = {"training": len(splits.train[1]), "test": len(splits.test[1])}
+    distinct = len({sample.numpy().tobytes() for sample in splits.test[0]})
+    samples = {"training": len(splits.train[1]), "test": len(splits.test[1]), "distinct in test": distinct}
     return {"name": name, **samples, "sample": listed(name)["sample"], "classes": splits.n_classes}

@@ -25,9 +25,9 @@ def test_a_named_one_is_read_and_absent_files_are_one_line(study: TinyStudy, mon
     monkeypatch.setenv("GRIDRUN_CACHE", str(study.folder / "cache"))  # nothing is kept there from another time
     done = study.run("data", "digits", "synthetic_ecg", "--format=csv", "--download")  # offline: nothing to fetch
     assert done.out.splitlines() == [
-        "name,training,test,sample,classes",
-        "digits,1257,540,1 x 8 x 8,10",
-        "synthetic_ecg,1600,400,100 x 2,4",
+        "name,training,test,distinct in test,sample,classes",
+        "digits,1257,540,540,1 x 8 x 8,10",
+        "synthetic_ecg,1600,400,400,100 x 2,4",
     ]
     done = study.run("data", "mnist", "--data-dir", str(study.folder))
     assert (done.status, done.err.count("\n")) == (1, 1)

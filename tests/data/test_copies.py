@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gridrun import get
@@ -41,6 +43,17 @@ def test_clips_are_counted_anew_when_some_are_added(tmp_path: Path, name: str, f
     assert copy_of(name, tmp_path) == "3 clips"
     put(tmp_path, [f"{folder}/new.{kind}", f"{folder}/notes.txt"])
     assert copy_of(name, tmp_path) == "4 clips"
+
+
+def test_the_clips_of_one_file_are_counted_too(tmp_path: Path) -> None:
+    path = tmp_path / "fsdd" / "fsdd.npz"
+    path.parent.mkdir()
+    for n, told in ((1365, "1365 clips"), (3000, None)):
+        np.savez(path, digit=np.zeros(n, np.uint8))
+        os.utime(path, ns=(n, n))
+        assert copy_of("spoken_digits", tmp_path) == told
+    path.write_bytes(b"torn")
+    assert copy_of("spoken_digits", tmp_path) is None  # reading it says what is wrong with it
 
 
 def test_a_network_of_some_records_is_not_that_of_others(tmp_path: Path) -> None:
