@@ -17,6 +17,7 @@ The figure and its table, with the published means, go to figures/awp_experiment
 from experiments._panels import draw, evaluate
 from experiments._robust import FORWARD, LEVELS, METHODS, networks, trained
 
+ATTACK_SIZES = [0.0, 0.02, 0.05, 0.1, 0.2]
 AWP = METHODS["AWP"]
 WAYS = {
     "Standard": METHODS["Standard"],
@@ -34,5 +35,5 @@ def train_grid():
 
 
 def visualize():
-    found = evaluate(trained(train_grid()), level=LEVELS)
+    found = evaluate(trained(train_grid()), level=LEVELS, attack_size=ATTACK_SIZES)
     draw(__file__, train_grid(), found, list(WAYS))

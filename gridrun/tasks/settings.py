@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import GridrunError, MissingKey, UsageError, get
 from ..data import about
+from ..data.copies import copy_of
 from . import methods, networks
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def schedule(point: Point) -> Schedule:
 
 def splits(point: Point, device: str | None = None) -> Splits:
     """The data of a point as it is set apart, on its device or another; read once a process."""
-    data_dir = get(point, "data_dir", None)
-    wanted = get(point, "dataset"), data_dir and str(data_dir), get(point, "validation_fraction")
+    name, data_dir = get(point, "dataset"), get(point, "data_dir", None)
+    folder, device = data_dir and str(data_dir), device or get(point, "device")
     with mendable():
-        return _splits(*wanted, device or get(point, "device"))
+        return _splits(name, folder, get(point, "validation_fraction"), device, copy_of(name, folder))
 
 
 def training_splits(point: Point) -> Splits:
@@ -129,7 +130,8 @@ test_images.__test__ = False  # type: ignore[attr-defined]  # a test of nothing,
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(dataset: str, data_dir: str | None, validation_fraction: float, device: str) -> Splits:
+def _splits(dataset: str, data_dir: str | None, validation_fraction: float, device: str, copy: str | None) -> Splits:
+    """`copy` is what is there of the data set: it is read anew when that has changed."""
     from ..data import load
 
     return load(dataset, data_dir, validation_fraction).to(device)
