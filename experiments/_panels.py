@@ -10,7 +10,7 @@ from experiments._studies import panels
 from gridrun import reduce_keys, run, split
 from gridrun.figures import legend, lines, save
 from gridrun.stats import SUMMARY, flat
-from gridrun.table import Computed, Table
+from gridrun.table import Table
 from gridrun.tasks.evaluate import constant_noise_accuracy, mismatch_accuracy, worst_case_accuracy
 
 UNDER = {  # the keys that are varied: how tables and axes call them, and which part of the values a band holds
@@ -20,6 +20,7 @@ UNDER = {  # the keys that are varied: how tables and axes call them, and which 
     "constant_size": ("Attack of one size", "Attack of one size", 1.0),
 }
 LABELS = {
+    "network": "Network and data",
     "method": "Method",
     "under": "Under",
     "strength": "Strength",
@@ -81,14 +82,15 @@ def figure_of(found, order):
 def table_of(found, order):
     """Mean, standard deviation and minimum over draws and seeds, beside the published means."""
     rows = [row for key, points in found.items() for row in _summed_up(key, points)]
-    axes = [Computed("Network and data", title_beside_published), "under", "method", "strength"]
+    axes = ["network", "under", "method", "strength"]
     orders = {"method": order, "under": [UNDER[key][0] for key in found]}
     return Table(rows, axes, [*(f"accuracy_{name}" for name in SUMMARY), "published"], LABELS, orders)
 
 
 def _summed_up(key, points):
     statistics = {**SUMMARY, "n": lambda values: flat(values).size}
-    for row in reduce_keys(points, "accuracy", statistics, group_by=["study", "dataset", "method", key]):
+    points = [{**point, "network": title_beside_published(point)} for point in points]
+    for row in reduce_keys(points, "accuracy", statistics, group_by=["study", "network", "method", key]):
         spread = row["accuracy_std"] if row["accuracy_n"] > 1 else None  # one number has none
         known = published(row["study"], row["method"], row[key]) if key == "level" else None
         yield {**row, "accuracy_std": spread, "under": UNDER[key][0], "strength": row[key], "published": known}

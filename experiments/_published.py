@@ -6,7 +6,7 @@ beta is 0.1 with forward noise, for speech 0.5.
 
 METHODS = ["Both", "Adversarial", "Standard", "Forward noise", "AWP", "Dropout", "AMP as published"]
 DATA = {  # that of their networks
-    "cnn": "Fashion-MNIST, batch_standardize",
+    "cnn": "Fashion-MNIST, batch_standardize=True",
     "ecg": "MIT-BIH, all records",
     "speech": "Speech Commands",
 }

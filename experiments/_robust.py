@@ -56,10 +56,10 @@ OF_STUDY = {  # in all sizes
     "ecg": {"beta_with_noise": 0.1, "esgd_learning_rate": [1.0, 0.1]},
     "speech": {"beta_with_noise": 0.5, "esgd_learning_rate": [1.0, 0.1]},
 }
-EVALUATION = {"evaluation_steps": 10, "n_starts": 1, "n_directions": 10, "n_points": 50, "launch_settings": {}}
+EVALUATION = {"evaluation_steps": 10, "n_starts": 5, "n_directions": 10, "n_points": 50, "launch_settings": {}}
 LONG = {"chunk": 1, "timeout_min": 2880, "mem_gb": 8}  # of a cluster, for one training of full size
 TINY = {"n_epochs": [1, 0], "esgd_epochs": [1, 0], "learning_rate": [1e-3, 1e-4]}
-SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: esgd_epochs
+SIZES = {  # Entropy-SGD makes ten steps of each batch: esgd_epochs, which are fewer but for size paper
     "tiny": {
         "cnn": {**DIGITS, **TINY, "channels": [4, 4], "hidden": [16]},
         "ecg": {**TINY, "dataset": "synthetic_ecg", "n_hidden": 4},
@@ -83,7 +83,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "n_epochs": [30, 10],
             "esgd_epochs": [6, 2],
             "learning_rate": [1e-3, 1e-4],
-            "n_starts": 5,
         },
         "ecg": {
             "dataset": "synthetic_ecg",
@@ -107,6 +106,7 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "training_samples": 12_000,
             "augmentation": 0,
             "n_images": 1_000,
+            "n_starts": 1,
             "n_directions": 4,
             "n_points": 25,
             "n_epochs": [6, 2],
@@ -157,7 +157,6 @@ SIZES = {  # Entropy-SGD makes ten steps of each batch, so it has fewer epochs: 
             "n_repeats": 100,
             "n_images": None,
             **EVALUATION,
-            "n_starts": 5,
             "launch_settings": LONG,
         },
     },
@@ -205,10 +204,14 @@ def base(study):
 
 
 def figure_path(page, grid):
-    """Where the figure and the table of a page go: figures/NAME for size small, figures/NAME_real for real ..."""
+    """Where the figure and the table of a page go: figures/NAME for size small, figures/NAME_real for real ...
+
+    Networks that standardise by batches have files of their own.
+    """
     (size,) = {get(point, "size") for point in grid}
-    folder, name = Path(page).parents[1] / "figures", Path(page).stem
-    return folder / (name if size == "small" else f"{name}_{size}")
+    name = Path(page).stem + ("" if size == "small" else f"_{size}")
+    standardizing = any(get(point, "batch_standardize", False) for point in grid)
+    return Path(page).parents[1] / "figures" / (f"{name}_batch_standardize" if standardizing else name)
 
 
 def trained(grid):
@@ -219,21 +222,23 @@ def trained(grid):
 def title(point):
     """The network of a point and its data, for the head of a panel.
 
-    >>> title({"study": "ecg", "dataset": "ecg"})
-    'ECG LSNN, MIT-BIH heartbeats'
+    >>> title({"study": "cnn", "dataset": "digits", "batch_standardize": False})
+    'CNN, digits, batch_standardize=False'
     >>> title({"study": "ecg", "dataset": "ecg", "data_copy": "records 100 208"})
-    'ECG LSNN, MIT-BIH heartbeats (2 of 44 records)'
+    'ECG LSNN, MIT-BIH heartbeats (records 100 208)'
     """
-    copy = get(point, "data_copy", None) or ""
-    few = f" ({len(copy.split()) - 1} of 44 records)" if copy.startswith("records") else copy and f" ({copy})"
-    return f"{TITLES[point['study']]}, {DATA[get(point, 'dataset')]}{few}"
+    name = f"{TITLES[point['study']]}, {DATA[get(point, 'dataset')]}"
+    if "batch_standardize" in point:
+        return f"{name}, batch_standardize={get(point, 'batch_standardize')}"
+    copy = get(point, "data_copy", None)
+    return f"{name} ({copy})" if copy else name
 
 
 def title_beside_published(point):
     """The same, and of what data the numbers are that are published of this network.
 
-    >>> title_beside_published({"study": "cnn", "dataset": "digits"})
-    'CNN, digits (published: Fashion-MNIST, batch_standardize)'
+    >>> title_beside_published({"study": "speech", "dataset": "tones"})
+    'Speech LSNN, synthetic tones (published: Speech Commands)'
     """
     return f"{title(point)} (published: {PUBLISHED_DATA[point['study']]})"
 

@@ -2,7 +2,8 @@
 
 Both ways go from the trained parameters by a tenth of each, in ten steps. The attack follows the sign of the gradient
 of the KL divergence from the outputs before it; a random way keeps to signs drawn once, so it gets as far in every
-parameter as any attack can. Two seeds, and ten random ways from each network; bands hold nine ways of ten.
+parameter as any attack can. Two seeds, and ten random ways from each network (four of the CNN of size real); bands hold
+nine ways of ten.
 
 Measured (size small, the CNN on digits): the attack ends a thousand times as far as chance (10.8 against 0.009 nats
 after standard training), which is why a network that withstands mismatch may still fail under it. After adversarial

@@ -48,6 +48,19 @@ def test_the_pages_train_what_they_share_once_and_agree(study: TinyStudy) -> Non
     check_the_first_read(tables["pcm_experiment"])
 
 
+def test_a_page_of_words_is_drawn_with_what_its_networks_had_of_the_data(study: TinyStudy) -> None:
+    flags = ["-exp=treat_as_constant_experiment", "-size=tiny", "-seed=0", "-training_samples=40", "-n_images=20"]
+    flags += ["-n_repeats=2", "--where=study=speech", "-n_threads=1", "-data_copy=7 clips"]
+    trained = study.run("train.py", *flags)
+    assert "3 points: 3 computed now" in trained.out + trained.err
+    drawn = study.run("make_figures.py", *flags)
+    assert drawn.status == 0, drawn.out + drawn.err
+    table = read(study.folder / "figures" / "treat_as_constant_experiment_tiny.csv")
+    named = {row["Network and data"] for row in table}
+    assert named == {"Speech LSNN, synthetic tones (7 clips) (published: Speech Commands)"}
+    assert len(table) == 3 * (6 + 5) and all(0 <= float(row["Mean (%)"]) <= 100 for row in table)
+
+
 def check_what_was_trained(lines: list[str]) -> None:
     told = {line.partition(":")[0]: line for line in lines if " points: " in line}
     assert "7 points: 7 computed" in told["awp_experiment"]
@@ -74,7 +87,9 @@ def check_published(rows: Rows) -> None:
     known = {(r["Method"], r["Strength"]): float(r["Published mean (%)"]) for r in rows if r["Published mean (%)"]}
     assert {method for method, _ in known} == {"Standard", "Adversarial"}
     assert known["Standard", "0.5"] == 61.14 and known["Adversarial", "0.7"] == 79.39
-    assert {r["Network and data"] for r in rows} == {"CNN, digits (published: Fashion-MNIST, batch_standardize)"}
+    assert {r["Network and data"] for r in rows} == {
+        "CNN, digits, batch_standardize=False (published: Fashion-MNIST, batch_standardize=True)"
+    }
 
 
 def check_the_first_read(rows: Rows) -> None:
