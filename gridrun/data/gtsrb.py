@@ -2,12 +2,13 @@
 
 Read in torchvision's layout: `gtsrb/GTSRB/Training/00000/*.ppm` (26,640 images), and `gtsrb/GTSRB/Final_Test/Images`
 with `gtsrb/GT-final_test.csv` (12,630 images). PPM and PNG alike, by Pillow, resized bilinearly as the published
-networks were run.
+networks were run. Another number of photographs is refused: it would be another data set by the same name.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from .prepared import Arrays, prepared
 from .splits import Images, Splits, colours, validation_split
 
 SIDE, N_CLASSES = 50, 43
+N_TRAINING, N_TEST = 26_640, 12_630
 MEAN, STD = (0.3403, 0.3121, 0.3214), (0.2724, 0.2608, 0.2669)
 ADDRESS = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 SUFFIXES = (".ppm", ".png")
@@ -42,6 +44,7 @@ def training_files(data_dir: str | Path | None) -> Listed:
     found = sorted(path for path in folder.glob("[0-9]*/*") if path.suffix.lower() in SUFFIXES)
     if not found:
         raise _absent(folder, "GTSRB-Training_fixed.zip")
+    _check_number(found, N_TRAINING, folder, "GTSRB-Training_fixed.zip")
     return [(path, _class(path.parent.name, path)) for path in found]
 
 
@@ -55,7 +58,13 @@ def test_files(data_dir: str | Path | None) -> Listed:
         rows = list(csv.DictReader(file, delimiter=";"))
     if not rows or not {"Filename", "ClassId"} <= rows[0].keys():
         raise ValueError(f"{table} has no columns Filename and ClassId by semicolons")
+    _check_number(rows, N_TEST, table, "GTSRB_Final_Test_GT.zip")
     return [(_photograph(folder, row["Filename"]), _class(row["ClassId"], table)) for row in rows]
+
+
+def _check_number(found: Sequence[object], published: int, where: Path, archive: str) -> None:
+    if len(found) != published:
+        raise ValueError(f"{where} has {len(found)} photographs of {published}: fetch {ADDRESS}{archive} again")
 
 
 def _photograph(folder: Path, name: str) -> Path:

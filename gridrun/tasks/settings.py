@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import GridrunError, MissingKey, UsageError, get
 from ..data import about
-from ..data.copies import copy_of
+from ..data.copies import PARTIAL, copy_of
+from ..data.folders import data_folder
 from . import methods, networks
 
 if TYPE_CHECKING:
@@ -102,8 +103,22 @@ def splits(point: Point, device: str | None = None) -> Splits:
     """The data of a point as it is set apart, on its device or another; read once a process."""
     name, data_dir = get(point, "dataset"), get(point, "data_dir", None)
     folder, device = data_dir and str(data_dir), device or get(point, "device")
+    copy = copy_of(name, folder)
     with mendable():
-        return _splits(name, folder, get(point, "validation_fraction"), device, copy_of(name, folder))
+        found = _splits(name, folder, get(point, "validation_fraction"), device, copy)
+    refuse_another_copy(point, name, copy)
+    return found
+
+
+def refuse_another_copy(point: Point, dataset: str, there: str | None) -> None:
+    """Raise UsageError where a point was told to have another part of its data set than is there to be read."""
+    told = get(point, "data_copy", None)
+    if dataset in PARTIAL and "data_copy" in point and told != there:
+        where = data_folder(get(point, "data_dir", None))
+        raise UsageError(
+            f"data_copy={told!r}, but of {dataset} {where} has {there or 'all'!r}: leave data_copy out, it is found by "
+            "itself, or set GRIDRUN_DATA to a folder that has what it says"
+        )
 
 
 def training_splits(point: Point) -> Splits:

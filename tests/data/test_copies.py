@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gridrun import get
+from gridrun import UsageError, get
 from gridrun.architectures import ecg_lsnn, speech_lsnn
 from gridrun.data.copies import RECORDS, copy_of
 from gridrun.runner import Options
 from gridrun.sweep import Sweep
+from gridrun.tasks.settings import splits
+
+KWS01 = "speech_kws01/kws01_mfcc_int8.npz"
 
 
 def put(root: Path, names: list[str]) -> str:
@@ -40,20 +42,47 @@ def test_some_records_are_named_and_all_or_none_are_not(tmp_path: Path) -> None:
 def test_clips_are_counted_anew_when_some_are_added(tmp_path: Path, name: str, folder: str, kind: str) -> None:
     assert copy_of(name, tmp_path) is None
     put(tmp_path, [f"{folder}/{i}.{kind}" for i in range(3)])
-    assert copy_of(name, tmp_path) == "3 clips"
+    three = copy_of(name, tmp_path)
     put(tmp_path, [f"{folder}/new.{kind}", f"{folder}/notes.txt"])
-    assert copy_of(name, tmp_path) == "4 clips"
+    four = copy_of(name, tmp_path)
+    assert [len(text.split()) for text in (three, four)] == [3, 3]
+    assert (three[:7], four[:7]) == ("3 clips", "4 clips")
+    (tmp_path / folder / f"new.{kind}").unlink()
+    (tmp_path / folder / "notes.txt").unlink()
+    assert copy_of(name, tmp_path) == three
+    (tmp_path / folder / f"2.{kind}").rename(tmp_path / folder / f"new.{kind}")
+    renamed = copy_of(name, tmp_path)
+    (tmp_path / folder / f"new.{kind}").write_bytes(b"longer")
+    assert len({three, renamed, copy_of(name, tmp_path)}) == 3  # other clips, as many of them
 
 
-def test_the_clips_of_one_file_are_counted_too(tmp_path: Path) -> None:
-    path = tmp_path / "fsdd" / "fsdd.npz"
+@pytest.mark.parametrize(
+    ("name", "file", "whole"), [("spoken_digits", "fsdd/fsdd.npz", 3000), ("speech_kws01", KWS01, 1000)]
+)
+def test_the_clips_of_one_file_are_named_too(tmp_path: Path, name: str, file: str, whole: int) -> None:
+    path = tmp_path / file
     path.parent.mkdir()
-    for n, told in ((1365, "1365 clips"), (3000, None)):
-        np.savez(path, digit=np.zeros(n, np.uint8))
-        os.utime(path, ns=(n, n))
-        assert copy_of("spoken_digits", tmp_path) == told
+
+    def of(n: int, first: int) -> str | None:
+        arrays = dict.fromkeys(("digit", "index", "offset", "x"), np.zeros(n, np.uint8))
+        np.savez(path, y=np.arange(n) % 5 + first, **{**arrays, "index": np.arange(n) + first})
+        return copy_of(name, tmp_path)
+
+    assert of(whole, 0) is of(whole, 1) is None
+    assert of(300, 0)[:9] == of(300, 1)[:9] == "300 clips"
+    assert of(300, 0) != of(300, 1)
     path.write_bytes(b"torn")
-    assert copy_of("spoken_digits", tmp_path) is None  # reading it says what is wrong with it
+    assert copy_of(name, tmp_path) is None  # reading it says what is wrong with it
+
+
+def test_another_part_of_the_data_than_a_point_says_is_not_read(tmp_path: Path) -> None:
+    folder = put(tmp_path, ["speech_kws01/kws01_mfcc_int8.npz"])
+    labels = np.arange(120, dtype=np.uint8) % 12
+    np.savez(tmp_path / KWS01, x=np.zeros((120, 49, 10), np.int8), y=labels)
+    point = speech_lsnn.make(dataset="speech_kws01", data_dir=folder)
+    assert len(splits(point).train[1]) + len(splits(point).validation[1]) == 96
+    with pytest.raises(UsageError, match=r"data_copy=None, but of speech_kws01 .* has '120 clips \w{8}'.*GRIDRUN_DATA"):
+        splits({**point, "data_copy": None})
 
 
 def test_a_network_of_some_records_is_not_that_of_others(tmp_path: Path) -> None:

@@ -11,10 +11,14 @@ from PIL import Image
 from gridrun import data
 from gridrun.data import gtsrb
 
+PUBLISHED = {"N_TRAINING": gtsrb.N_TRAINING, "N_TEST": gtsrb.N_TEST}
+
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_and_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(gtsrb, "N_TRAINING", 3)
+    monkeypatch.setattr(gtsrb, "N_TEST", 2)
 
 
 def photograph(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (30, 40)) -> None:
@@ -58,6 +62,15 @@ def test_the_test_images_need_no_training_images(tmp_path: Path, folder: Path) -
         data.load("gtsrb", folder)
 
 
+def test_a_part_of_the_photographs_is_no_data_set_of_the_same_name(folder: Path, monkeypatch) -> None:
+    for name, number in PUBLISHED.items():
+        monkeypatch.setattr(gtsrb, name, number)
+    with pytest.raises(ValueError, match=r"Training has 3 photographs of 26640: fetch https://.*Training_fixed.zip"):
+        data.load("gtsrb", folder)
+    with pytest.raises(ValueError, match=r"GT-final_test.csv has 2 photographs of 12630"):
+        data.test_images("gtsrb", folder)
+
+
 def test_resizing_is_bilinear_as_pillow_does_it(folder: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "x.ppm")
@@ -73,7 +86,7 @@ def test_a_damaged_photograph_and_a_class_that_there_is_not_are_named(folder: Pa
     damaged.write_bytes(damaged.read_bytes()[:50])
     with pytest.raises(ValueError, match=r"00001\.png cannot be read as an image"):
         data.test_images("gtsrb", folder)
-    (folder / "gtsrb" / "GT-final_test.csv").write_text("Filename;ClassId\n00000.ppm;43\n")
+    (folder / "gtsrb" / "GT-final_test.csv").write_text("Filename;ClassId\n00000.ppm;43\n00001.ppm;1\n")
     with pytest.raises(ValueError, match=r"GT-final_test.csv says class '43'; there are 0 to 42"):
         data.test_images("gtsrb", folder)
 
