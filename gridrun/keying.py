@@ -106,6 +106,26 @@ class Keying:
             out[f"{name}:{filled}"] = value
         return {name: v if type(v) in AS_THEY_ARE else describe(v) for name, v in out.items()}
 
+    def drifted(self, values: Sequence[Any], then: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """What templates in a point mean here, where that is not what they meant `then` (what described() gave):
+        (then, now) of each dependency."""
+        out = {}
+        for label, name, key in self.parts:
+            argument = self.argument(name, values)
+            value = argument.get(key, NOTHING) if type(argument) is dict else None
+            if value is NOTHING or type(value) is str and has_template(value):
+                filled, value = self._part(label, argument, key)
+                before, now = then.get(f"{name}:{filled}"), describe(value)
+                if repr(before) != repr(now):
+                    out[filled] = before, now
+        return out
+
+
+@functools.lru_cache(maxsize=256)
+def keying_of(cached: Cached, n_args: int, keywords: tuple[str, ...]) -> Keying:
+    """The keying of a call shape, made once."""
+    return Keying(cached, n_args, keywords)
+
 
 def _is_index(key: str) -> bool:
     return key.removeprefix("-").isdigit()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from .cache import Cached
@@ -155,6 +157,16 @@ class Lookup:
         error = json.loads(frame.value(row))
         return session_of(frame, row), f"{error['error']}: {error['message']}"
 
+    def dependencies(self, most: int = 20_000) -> Iterator[dict[str, Any]]:
+        """What each stored result of this function depends on, among the last `most` of the store."""
+        for key in list(islice(reversed(self.store.index), most)):
+            for frame, row in self.store.rows(key)[:1]:
+                if row.kind != FAILURE and _table(frame.contexts[row.context]) == self.cached.table:
+                    try:
+                        yield json.loads(frame.meta(row) or "{}").get("dependencies") or {}
+                    except DamagedFile:  # doctor names it
+                        continue
+
     def staleness(self, key: bytes) -> str:
         """What changed since a key's results were stored; "" if it has none of other code."""
         rows = [(f, r) for f, r in self.store.rows(key) if r.kind == RESULT]
@@ -210,6 +222,11 @@ class Lookup:
         if not mine:
             return self.store.first_generation(key)
         return mine[0].generation + force
+
+
+@functools.lru_cache(maxsize=4096)
+def _table(context: bytes) -> str:
+    return str(json.loads(context).get("table", ""))
 
 
 def _folder(file: str) -> str:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from .cache import Cached
 from .codec import encode_result
-from .errors import GridrunError, UnstorableResult
+from .errors import GridrunError, UnstorableResult, UsageError
+from .keying import keying_of
+from .messages import drift
 from .outcome import Failed
 from .provenance import peak_memory_mb
 from .record import EXTERNAL
@@ -97,7 +99,7 @@ def compute_block(
 
 def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool) -> Outcome:
     session = Session(job.session, cached.table, str(store.path))
-    outcome, start, seconds = _call(cached.function, job, session)
+    outcome, start, seconds = _call(cached, job, session)
     if outcome.failed is None:
         try:
             stored = _save(cached, job, store, context, outcome.value, start, seconds)
@@ -111,12 +113,13 @@ def _compute(cached: Cached, job: Job, store: Store, context: bytes, keep: bool)
     return outcome
 
 
-def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tuple[Outcome, float, float]:
+def _call(cached: Cached, job: Job, session: Session | None) -> tuple[Outcome, float, float]:
     start, clock = time.time(), time.perf_counter()
     token = CURRENT.set(session)
     HERE.running.append(job.mark)
     try:
-        outcome = Outcome(job.key, function(*job.args, **job.kwargs))
+        _check_key(cached, job)
+        outcome = Outcome(job.key, cached.function(*job.args, **job.kwargs))
     except (Exception, SystemExit) as error:
         if STOPPING.is_set():
             raise
@@ -125,6 +128,16 @@ def _call(function: Callable[..., Any], job: Job, session: Session | None) -> tu
         CURRENT.reset(token)
         HERE.running.pop()
     return outcome, start, time.perf_counter() - clock
+
+
+def _check_key(cached: Cached, job: Job) -> None:
+    """Raise UsageError for a point that means something else here than where its key was made: its templates are
+    filled anew by the function, perhaps with files of another machine, or files that were added meanwhile."""
+    keying = keying_of(cached, len(job.args), tuple(job.kwargs))
+    if keying.parts and isinstance(job.dependencies, dict):
+        changes = keying.drifted([*job.args, *job.kwargs.values()], job.dependencies)
+        if changes:
+            raise UsageError(drift(changes))
 
 
 def _failure(key: bytes, error: BaseException) -> Outcome:
