@@ -29,16 +29,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["long"] = lambda: "one of those that take a quarter of an hour together: run with --long"
     for item in items:
         for marker, why in reasons.items():
-            if item.get_closest_marker(marker) and (reason := why()):
+            found = item.get_closest_marker(marker)
+            if found and (reason := why(*found.args)):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def why_no_data() -> str:
-    """Why tests marked `data` cannot run here; empty when they can."""
+def why_no_data(*needed: str) -> str:
+    """Why a test marked data("mitdb/100.dat") cannot run here; empty when it can."""
     folder = os.environ.get("GRIDRUN_DATA", "")
     if not folder:
         return "needs data sets: set GRIDRUN_DATA to their folder"
-    return "" if Path(folder).is_dir() else f"GRIDRUN_DATA={folder} is not a folder"
+    if not Path(folder).is_dir():
+        return f"GRIDRUN_DATA={folder} is not a folder"
+    absent = [name for name in needed if not (Path(folder) / name).exists()]
+    return f"needs {', '.join(absent)} in GRIDRUN_DATA={folder}" if absent else ""
 
 
 @cache

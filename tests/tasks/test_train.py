@@ -169,7 +169,7 @@ def test_absent_data_says_what_to_fetch(tmp_path: Path, monkeypatch: pytest.Monk
         task.train(cnn.make(data_dir=str(tmp_path)))
 
 
-@pytest.mark.data
+@pytest.mark.data("FashionMNIST/raw")
 def test_fashion_mnist_by_changing_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
     point = tiny(dataset="fashion_mnist", beta_robustness=0.0, n_epochs=[1, 0], validation_fraction=0.9)
@@ -179,7 +179,7 @@ def test_fashion_mnist_by_changing_one_key(tmp_path: Path, monkeypatch: pytest.M
     assert found["test_accuracy"] > 0.2
 
 
-@pytest.mark.data
+@pytest.mark.data(*(f"mitdb/{name}.dat" for name in (100, 106, 119, 208)))
 def test_a_spiking_network_learns_heartbeats_of_patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MIT-BIH beats of four classes, as many of each: twice a guess, on beats that no training saw."""
     monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
