@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import UsageError, get
+from .ranges import Rule
 
 if TYPE_CHECKING:
     from ..training.adversarial import ParameterAttack
@@ -30,12 +31,23 @@ OPTIMIZER_KEYS = {  # optimizer -> key of the point -> setting of the optimiser
         "esgd_momentum": "momentum",
     },
 }
-OWNERS = (  # keys that only count where another has this value
-    ("awp", True, ("awp_gamma", "awp_perturb_input")),
-    ("awp_perturb_input", True, ("eps_pga", "nb_iter")),
-    ("amp", True, ("amp_eps", "amp_lr", "amp_steps")),
-    ("sam", True, ("sam_rho", "sam_adaptive")),
-    *(("optimizer", name, tuple(keys)) for name, keys in OPTIMIZER_KEYS.items()),
+
+
+def _equal(wanted: Any) -> Rule:
+    return f"={wanted!r}", lambda value: value == wanted
+
+
+ON, ABOVE_0 = _equal(True), (" above 0", lambda value: value > 0)
+OWNERS: tuple[tuple[str, Rule, tuple[str, ...]], ...] = (  # keys that only count where another is such a value
+    ("awp", ON, ("awp_gamma", "awp_perturb_input")),
+    ("awp_perturb_input", ON, ("eps_pga", "nb_iter")),
+    ("amp", ON, ("amp_eps", "amp_lr", "amp_steps")),
+    ("amp_eps", ABOVE_0, ("amp_lr", "amp_steps")),
+    ("sam", ON, ("sam_rho", "sam_adaptive")),
+    ("beta_robustness", ABOVE_0, ("treat_as_constant",)),
+    ("dropout_prob", ABOVE_0, ("dropout_kind",)),
+    ("eta_train", ABOVE_0, ("eta_mode",)),
+    *(("optimizer", _equal(name), tuple(keys)) for name, keys in OPTIMIZER_KEYS.items()),
 )
 NEAR = 0.9  # likeness from which an unknown key is taken for a typing error
 
@@ -82,8 +94,8 @@ def refuse_unused(point: Point, defaults: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(key, defaults, n=1, cutoff=NEAR)
         if key not in defaults and near:
             raise UsageError(f"no setting {key!r}; did you mean {near[0]!r}?")
-    for owner, wanted, keys in OWNERS:
-        for key in keys if get(point, owner) != wanted else ():
+    for owner, (words, counts), keys in OWNERS:
+        for key in keys if owner in defaults and not counts(get(point, owner)) else ():
             if (value := get(point, key)) != defaults[key]:
                 way_out = f"leave it at {defaults[key]!r}"
-                raise UsageError(f"{key}={value!r} would have no effect without {owner}={wanted!r}; {way_out}")
+                raise UsageError(f"{key}={value!r} would have no effect without {owner}{words}; {way_out}")
