@@ -82,6 +82,8 @@ def accuracy_under_mismatch(
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk={chunk!r}: want 1 or more draws at once, or None for a probe")
+    if n_repeats < 0:
+        raise ValueError(f"n_repeats={n_repeats!r}: want 0 or more")
     theta, noise = perturbed_of(model), scaled if is_relative else shifted
 
     def networks(draws: range) -> list[Theta]:

@@ -70,6 +70,8 @@ def accuracy_on_pcm(
     once for all images. Biases and batch normalisation are digital, and so is the factor of the compensation, one a
     tensor. There are no converters: inputs and outputs of a layer keep all their bits.
     """
+    if n_repeats < 0:
+        raise ValueError(f"n_repeats={n_repeats!r}: want 0 or more")
     weights = {name: tensor for name, tensor in perturbed_of(model).items() if tensor.dim() > 1}
     found = (read_weights(weights, seconds, i, seed, is_compensated) for i in range(n_repeats))
     return np.array([accuracy(logits_at(model, theta, images), labels) for theta in found])

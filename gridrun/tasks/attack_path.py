@@ -30,8 +30,10 @@ def attack_path(
     """
     from ..analysis.attack_path import attack_path as followed
     from ..training.adversarial import ParameterAttack
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(attack_size=attack_size, steps=steps, n_random=n_random)
+    ranges.check_arguments(noise_seed=noise_seed, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         start = 0.001 if attack_size else 0.0
         attack = ParameterAttack(attack_size, 0.0, start, n_attack_steps=steps, boundary_loss=loss)

@@ -26,11 +26,12 @@ def mismatch_accuracy(
 ) -> np.ndarray:
     """Test accuracy in 0..1 of each draw of mismatch, shape (n_repeats,); at level 0 all draws are one, shape (1,)."""
     from ..faults.mismatch import accuracy_under_mismatch
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(level=level, n_repeats=n_repeats, noise_seed=noise_seed, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
-        n_draws = n_repeats if level else min(n_repeats, 1)
+        n_draws = n_repeats if level else 1
         return accuracy_under_mismatch(settings.trained(model), images, labels, level, n_draws, noise_seed)
 
 
@@ -45,11 +46,12 @@ def constant_noise_accuracy(
     """Test accuracy in 0..1 of each draw of noise of one size for every parameter, theta + std n, n ~ N(0, 1): shape
     (n_repeats,), (1,) for std 0."""
     from ..faults.mismatch import accuracy_under_mismatch
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(std=std, n_repeats=n_repeats, noise_seed=noise_seed, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
-        n_draws = n_repeats if std else min(n_repeats, 1)
+        n_draws = n_repeats if std else 1
         network = settings.trained(model)
         return accuracy_under_mismatch(network, images, labels, std, n_draws, noise_seed, is_relative=False)
 
@@ -83,8 +85,10 @@ def worst_case_accuracy(
     """
     from ..faults.worst_case import worst_case_accuracy as attacked_accuracy
     from ..training.adversarial import ParameterAttack
-    from . import settings
+    from . import ranges, settings
 
+    sizes = {"attack_size": attack_size, "attack_size_constant": attack_size_constant}
+    ranges.check_arguments(**sizes, steps=steps, n_starts=n_starts, noise_seed=noise_seed, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         start, n_steps = (0.001, steps) if attack_size or attack_size_constant else (0.0, 0)
         attack = ParameterAttack(attack_size, attack_size_constant, start, n_attack_steps=n_steps, boundary_loss=loss)

@@ -19,8 +19,9 @@ def verified_accuracy(model: Mapping[str, Any], size: float, n_images: int | Non
     """
     from ..analysis.interval_bounds import bounds
     from ..training.evaluation import accuracy, logits_at
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(size=size, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
         network = settings.trained(model)

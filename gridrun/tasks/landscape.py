@@ -27,8 +27,10 @@ def landscape(
     mean of |d cross entropy| / d alpha}. `n_images` as in `evaluate`.
     """
     from ..analysis.landscape import landscape as around
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(std=std, n_directions=n_directions, n_points=n_points)
+    ranges.check_arguments(noise_seed=noise_seed, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
         return around(settings.trained(model), images, labels, std, n_directions, n_points, noise_seed)

@@ -34,8 +34,10 @@ def pcm_accuracy(
     See faults/pcm.py. The same `noise_seed` is the same devices at all times, with and without drift compensation.
     """
     from ..faults.pcm import accuracy_on_pcm
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(seconds=seconds, n_repeats=n_repeats, noise_seed=noise_seed)
+    ranges.check_arguments(is_compensated=is_compensated, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
         return accuracy_on_pcm(settings.trained(model), images, labels, seconds, n_repeats, noise_seed, is_compensated)

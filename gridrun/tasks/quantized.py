@@ -17,8 +17,9 @@ def quantized_accuracy(
     `per_channel`: a step for each output channel instead of one a tensor. `n_images`: so many of the test images.
     """
     from ..faults.quantization import quantized_accuracy as accuracy_at
-    from . import settings
+    from . import ranges, settings
 
+    ranges.check_arguments(per_channel=per_channel, n_images=n_images)
     with settings.reproducible(model), settings.mendable():
         images, labels = settings.test_images(model, n_images)
         return accuracy_at(settings.trained(model), images, labels, bits, per_channel)

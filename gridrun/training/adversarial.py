@@ -32,6 +32,7 @@ Theta = dict[str, Tensor]
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
 Gradient = Callable[[Theta], Theta]
 GradientList = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]  # gradients in the order of the keys
+SIZES = ("attack_size_mismatch", "attack_size_constant", "initial_std_mismatch", "initial_std_constant")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,13 @@ class ParameterAttack:
 
     def __post_init__(self) -> None:
         boundary_loss(self.boundary_loss)
-        if str(self.p_norm) not in STEPS:
-            raise ValueError(f"p_norm={self.p_norm!r}: want one of {', '.join(STEPS)}")
+        if self.p_norm not in STEPS:
+            raise ValueError(f"p_norm={self.p_norm!r}: want one of {', '.join(map(repr, STEPS))}")
         if self.n_attack_steps < 0:
             raise ValueError(f"n_attack_steps={self.n_attack_steps}: want 0 or more")
+        for name in SIZES:
+            if not 0 <= (size := getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name}={size!r}: want a number, 0 or more")
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ def test_noise_that_cannot_be_is_refused(model: CNN, level: float) -> None:
         accuracy_under_mismatch(model, IMAGES, LABELS, level, n_repeats=1)
 
 
+def test_fewer_draws_than_none_are_refused(model: CNN) -> None:
+    with pytest.raises(ValueError, match="n_repeats=-4: want 0 or more"):
+        accuracy_under_mismatch(model, IMAGES, LABELS, 0.5, n_repeats=-4)
+
+
 def test_a_network_in_its_mode_for_training_is_judged_as_in_that_for_evaluation(model: CNN) -> None:
     dropping = torch.nn.Sequential(model, torch.nn.Dropout(0.5)).train()
     before = torch.random.get_rng_state()

@@ -117,6 +117,8 @@ def test_more_programmings_begin_with_the_fewer_and_leave_the_network_as_it_was(
     assert len(set(accuracy_on_pcm(model, IMAGES, LABELS, HOUR, 4, seed=2)) | set(many)) > 2
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert accuracy_on_pcm(model, IMAGES, LABELS, HOUR, 0).shape == (0,)
+    with pytest.raises(ValueError, match="n_repeats=-1: want 0 or more"):
+        accuracy_on_pcm(model, IMAGES, LABELS, HOUR, -1)
 
 
 def test_batch_normalisation_of_a_resnet_is_digital(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,11 +98,17 @@ def test_an_lsnn_has_all_three() -> None:
 @pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
-        (verified_accuracy, {"size": -1.0}, "size=-1.0: want 0 or more"),
-        (landscape, {"n_points": 1}, "n_points=1"),
+        (verified_accuracy, {"size": -1.0}, "size=-1.0: want a number, 0 or more"),
+        (verified_accuracy, {"size": "0.1"}, "size='0.1': want a number"),
+        (landscape, {"n_points": 1}, "n_points=1: want a whole number, 2 or more"),
+        (landscape, {"n_directions": 0}, "n_directions=0: want a whole number, 1 or more"),
+        (landscape, {"std": -1.0}, "std=-1.0: want a number, 0 or more"),
+        (landscape, {"n_images": 0}, "n_images=0: want None, or a whole number, 1 or more"),
         (attack_path, {"attack_size": 0.1, "loss": "kll"}, "no boundary loss 'kll'"),
-        (attack_path, {"attack_size": 0.1, "steps": -1}, "n_attack_steps=-1"),
-        (landscape, {"n_images": 0}, "0"),
+        (attack_path, {"attack_size": 0.1, "steps": 0}, "steps=0: want a whole number, 1 or more"),
+        (attack_path, {"attack_size": 0.0, "steps": -1}, "steps=-1: want a whole number, 0 or more"),
+        (attack_path, {"attack_size": -0.1}, "attack_size=-0.1: want"),
+        (attack_path, {"attack_size": 0.1, "n_random": -1}, "n_random=-1: want a whole number, 0 or more"),
     ],
 )
 def test_arguments_that_cannot_be_are_one_line_each(

@@ -52,7 +52,11 @@ def test_accuracy_on_pcm_is_that_of_the_science_and_falls_with_time(point: dict[
     assert found[25.0, True].mean() > found[YEAR, True].mean() > found[YEAR, False].mean()
     calls = [(25.0, 2), (YEAR, 2), (25.0, 3), (25.0, 2, 1), (25.0, 2, 0, False), (25.0, 2, 0, True, 100)]
     assert len(set(keys(pcm_accuracy, point, calls))) == len(calls)
-    assert pcm_accuracy(point, YEAR, 2, n_images=100).tolist() != found[YEAR, True][:2].tolist()
+    assert np.array_equal(pcm_accuracy(point, YEAR, 2), found[YEAR, True][:2])
+    on_some = pcm_accuracy(point, YEAR, 2, n_images=100)
+    assert len(on_some) == 2 and on_some.tolist() != found[YEAR, True][:2].tolist()
+    with pytest.raises(UsageError, match="n_repeats=0: want a whole number, 1 or more"):
+        pcm_accuracy(point, YEAR, 0)
     with pytest.raises(
         UsageError, match="1.0 s after programming: the model of drift begins with the first read, at 25 s"
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -188,7 +189,11 @@ def test_the_mean_gradient_of_parts_is_the_gradient_of_the_whole() -> None:
     assert all(torch.allclose(parts(star)[k], whole[k], atol=1e-14) for k in theta)
 
 
-@pytest.mark.parametrize("wrong", [{"p_norm": "1"}, {"boundary_loss": "madri"}, {"n_attack_steps": -1}])
+SIZES = ("attack_size_mismatch", "attack_size_constant", "initial_std_mismatch", "initial_std_constant")
+WRONG: list[dict[str, Any]] = [{"p_norm": "1"}, {"p_norm": 2}, {"boundary_loss": "madri"}, {"n_attack_steps": -1}]
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, {SIZES[0]: float("nan")}, *({size: -0.1} for size in SIZES)])
 def test_an_impossible_attack_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         ParameterAttack(**wrong)
