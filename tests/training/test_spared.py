@@ -12,12 +12,14 @@ from torch.nn import functional as F
 
 from gridrun.faults.mismatch import mismatched
 from gridrun.faults.worst_case import attacked_parameters
+from gridrun.nn.batch_norm import settle
 from gridrun.nn.lsnn import LSNN
 from gridrun.nn.resnet_trained import TrainedResNet
 from gridrun.training.adversarial import ParameterAttack
 from gridrun.training.awp import AWP
 from gridrun.training.clipping import clip_weights
-from gridrun.training.evaluation import parameters_of, perturbed_of
+from gridrun.training.evaluation import accuracy, parameters_of, perturbed_of
+from gridrun.training.loop import Schedule, fit
 from gridrun.training.noise import noisy
 from gridrun.training.objective import Method, objective
 from gridrun.training.seeding import generator
@@ -71,6 +73,17 @@ def test_mismatch_and_the_worst_case_spare_it_too() -> None:
 def test_a_network_that_spares_nothing_is_moved_as_a_whole() -> None:
     model = LSNN((5, 2), 3, n_hidden=4)
     assert perturbed_of(model).keys() == {"W_in", "W_rec", "W_out", "b_out"}
+
+
+def test_each_epoch_is_judged_with_the_statistics_of_its_weights() -> None:
+    """Validation images one by one, so that a batch of them has no statistics to lend."""
+    model = TrainedResNet((3, 8, 8), 4, n_blocks=1, width=4, generator=generator(0))
+    other = 5 + 3 * torch.randn(40, 3, 8, 8, generator=generator(1)), torch.arange(40) % 4
+    for _, metrics, state in fit(model, (IMAGES, LABELS), other, Method(), Schedule((2,), (0.1,), batch_size=5), 0):
+        judge = TrainedResNet((3, 8, 8), 4, n_blocks=1, width=4)
+        settle(judge, state.theta, IMAGES)
+        logits = torch.cat([functional_call(judge, dict(state.theta), (image[None],)) for image in other[0]])
+        assert metrics["validation_accuracy"] == accuracy(logits, other[1])
 
 
 def test_noise_by_the_range_of_a_layer() -> None:
