@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.adversarial import Theta, normal_like
-from ..training.evaluation import batches_of, judging, perturbed_of
+from ..training.evaluation import batch_of, batches_of, judging, perturbed_of
 from ..training.seeding import generator
 from .several import AT_ONCE, logits_of_all, quickest
 
@@ -78,13 +78,14 @@ def accuracy_under_mismatch(
     Draw i has its own random stream (seed, i), so the numbers depend neither on how many there are nor on how they are
     grouped: one after the other (`chunk` 1, best for convolutions), or `chunk` of them at once by vmap, which pays for
     small recurrent networks; None chooses by a short probe (see `several.quickest`). Images go in batches of
-    `batch_size` (see `evaluation.batches_of`). The noise is relative to each parameter, or of one size for all.
+    `batch_size`, or as in `evaluation.logits_at`. The noise is relative to each parameter, or of one size for all.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk={chunk!r}: want 1 or more draws at once, or None for a probe")
     if n_repeats < 0:
         raise ValueError(f"n_repeats={n_repeats!r}: want 0 or more")
     theta, noise = perturbed_of(model), scaled if is_relative else shifted
+    batch_size = batch_size or batch_of(model)
 
     def networks(draws: range) -> list[Theta]:
         return [noise(theta, level, generator(seed, "mismatch", i)) for i in draws]

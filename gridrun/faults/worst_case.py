@@ -15,7 +15,7 @@ from ..training.adversarial import (
     find_perturbation,
     mean_gradient,
 )
-from ..training.evaluation import accuracy, judging, logits_at, perturbed_of
+from ..training.evaluation import accuracy, batch_of, judging, logits_at, perturbed_of
 from ..training.seeding import generator
 
 
@@ -26,7 +26,7 @@ def attacked_parameters(
     labels: Tensor,
     attack: ParameterAttack,
     seed: int = 0,
-    batch_size: int = 1000,
+    batch_size: int | None = None,
 ) -> Theta:
     """theta* that one attack finds for all images together: the attack of training, without dropout.
 
@@ -39,11 +39,11 @@ def attacked_parameters(
 
 
 def gradient_on(
-    model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, batch_size: int = 1000
+    model: nn.Module, images: Tensor, labels: Tensor, attack: ParameterAttack, batch_size: int | None = None
 ) -> Gradient:
-    """theta* -> d L_rob / d theta*, the mean over all images, which go through in batches."""
-    theta = perturbed_of(model)
-    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
+    """theta* -> d L_rob / d theta*, the mean over all images, which go through in batches, of 1,000 unless told."""
+    theta, size = perturbed_of(model), batch_size or batch_of(model) or 1000
+    batches = list(zip(images.split(size), labels.split(size), strict=True))
     parts = [_gradient(model, theta, x, y, attack) for x, y in batches]
     return mean_gradient(parts, [len(y) for _, y in batches])
 

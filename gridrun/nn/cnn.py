@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Padding = int | Sequence[int | Sequence[int]]
+STANDARDIZED_BATCH = 100
 DROPOUT_KINDS = ("shared", "standard")
 
 
@@ -28,7 +29,7 @@ class CNN(nn.Module):
     `padding` is one number, or one entry a convolution: a number, or (before, after) for the rows and the
     columns alike. `batch_standardize` standardises the input, and the features before the last layer, with
     the statistics of the batch at hand, when testing too, as the original did. It hides much of an attack, so
-    it is off unless asked for.
+    it is off unless asked for. Evaluations then take the images in the original's batches (`evaluation_batch`).
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class CNN(nn.Module):
         super().__init__()
         self.padding = paddings(padding, len(channels))
         self.batch_standardize = batch_standardize
+        self.evaluation_batch = STANDARDIZED_BATCH if batch_standardize else None
         n_features = flat_features(image_shape, channels, kernel_size, self.padding)
         skip = nn.utils.skip_init  # the global random state is never drawn from
         planes = [image_shape[0], *channels]

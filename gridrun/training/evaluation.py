@@ -68,8 +68,14 @@ def judging(function: F) -> F:
 
 @torch.no_grad()
 def logits_at(model: nn.Module, theta: Mapping[str, Tensor], images: Tensor, batch_size: int | None = None) -> Tensor:
-    """Logits (images, classes) at `theta`, the images in batches (see `batches_of`)."""
-    return torch.cat([functional_call(model, dict(theta), (x,)) for x in batches_of(images, batch_size)])
+    """Logits (images, classes) at `theta`, the images in batches (see `batches_of`), or in those of the model."""
+    size = batch_size or batch_of(model)
+    return torch.cat([functional_call(model, dict(theta), (x,)) for x in batches_of(images, size)])
+
+
+def batch_of(model: nn.Module) -> int | None:
+    """Images in a batch where the model says so in `evaluation_batch`, since its outputs hang on what else is there."""
+    return getattr(model, "evaluation_batch", None)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:

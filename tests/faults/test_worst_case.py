@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from gridrun import data
+from gridrun.faults.mismatch import accuracy_under_mismatch
 from gridrun.faults.worst_case import attacked_parameters, worst_case_accuracy
 from gridrun.nn.cnn import CNN
 from gridrun.training.adversarial import ParameterAttack
-from gridrun.training.evaluation import accuracy, parameters_of
+from gridrun.training.evaluation import accuracy, logits_at, parameters_of
 from gridrun.training.loop import Schedule, fit
 from gridrun.training.objective import Method
 from gridrun.training.seeding import generator
@@ -58,3 +59,17 @@ def test_the_model_itself_is_left_alone() -> None:
     before = parameters_of(model)
     worst_case_accuracy(model, IMAGES, LABELS, ParameterAttack())
     assert all(torch.equal(before[k], v) for k, v in parameters_of(model).items())
+
+
+def test_a_network_that_standardises_by_batches_is_attacked_and_judged_in_the_same_ones() -> None:
+    model = CNN((1, 8, 8), 10, (4, 4), 3, 1, (16,), batch_standardize=True, generator=generator(0))
+    theta, attack = parameters_of(model), ParameterAttack(n_attack_steps=2)
+    by_hand = torch.cat([model(IMAGES[:100]), model(IMAGES[100:])])
+    assert torch.equal(logits_at(model, theta, IMAGES), by_hand)
+    assert not torch.equal(logits_at(model, theta, IMAGES, 150), by_hand)
+    found = attacked_parameters(model, IMAGES, LABELS, attack)
+    wanted = attacked_parameters(model, IMAGES, LABELS, attack, batch_size=100)
+    assert all(torch.equal(found[name], wanted[name]) for name in theta)
+    without_noise = accuracy_under_mismatch(model, IMAGES, LABELS, 0.0, 1)
+    assert without_noise[0] == accuracy(by_hand, LABELS)
+    assert accuracy(logits_at(model, found, IMAGES), LABELS) == worst_case_accuracy(model, IMAGES, LABELS, attack)
