@@ -69,6 +69,7 @@ def _fit(
     ranges.check(model)
     with settings.reproducible(model):
         network, data = settings.network(model), settings.training_splits(model)
+        ranges.check_validation(model, data.validation)
         state, metrics = _through_the_epochs(model, network, data, log, checkpoint)
         with settings.mendable():
             weights = state.weights(get(model, "checkpoint"))
