@@ -106,7 +106,7 @@ def test_cifar100_is_read_by_its_fine_labels() -> None:
     assert (CIFAR100.labels, CIFAR100.n_classes, data.about("cifar100").n_classes) == ("fine_labels", 100, 100)
 
 
-@pytest.mark.data
+@pytest.mark.data("cifar-10-batches-py/test_batch")
 def test_the_real_test_batch_by_a_second_reading() -> None:
     images, labels = data.test_images("cifar10")
     assert images.shape == (10_000, 3, 32, 32) and labels.bincount().tolist() == [1000] * 10

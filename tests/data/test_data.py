@@ -63,7 +63,7 @@ def test_absent_fashion_mnist_says_what_to_fetch_and_where(tmp_path: Path) -> No
         data.load("fashion_mnist", tmp_path)
 
 
-@pytest.mark.data
+@pytest.mark.data("FashionMNIST/raw")
 def test_fashion_mnist_by_a_second_reading(tmp_path: Path) -> None:
     splits = data.load("fashion_mnist", validation_fraction=0.2)
     assert splits.validation is not None

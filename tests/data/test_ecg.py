@@ -173,12 +173,10 @@ def format_212(path: Path) -> np.ndarray:
     return np.where(samples > 2047, samples - 4096, samples)
 
 
-@pytest.mark.data
+@pytest.mark.data("mitdb/100.dat", "mitdb/208.dat")
 @pytest.mark.parametrize("name", ["100", "208"])
 def test_real_beats_by_a_second_reading(name: str) -> None:
     folder = Path(os.environ["GRIDRUN_DATA"]) / "mitdb"
-    if not (folder / f"{name}.dat").is_file():
-        pytest.skip(f"needs record {name} of MIT-BIH in GRIDRUN_DATA/mitdb")
     from scipy.signal import firwin
 
     found = ecg.beats_of(name)
@@ -197,10 +195,8 @@ def test_real_beats_by_a_second_reading(name: str) -> None:
         assert np.abs(found["beats"][i] - by_hand).max() < 1e-3
 
 
-@pytest.mark.data
+@pytest.mark.data("mitdb/100.dat")
 def test_record_100_has_the_beats_that_physionet_counts() -> None:
     """2,239 normal, 33 atrial premature and 1 ventricular beat; the first and the last are too near the ends."""
-    if not (Path(os.environ["GRIDRUN_DATA"]) / "mitdb" / "100.dat").is_file():
-        pytest.skip("needs record 100 of MIT-BIH in GRIDRUN_DATA/mitdb")
     labels = ecg.beats_of("100")["labels"]
     assert labels.shape[0] >= 2271 and np.bincount(labels)[1:].tolist() == [33, 1]

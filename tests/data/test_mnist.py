@@ -14,7 +14,7 @@ import torch
 from gridrun import data
 
 
-@pytest.mark.data
+@pytest.mark.data("MNIST/raw")
 def test_mnist_by_a_second_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRIDRUN_CACHE", str(tmp_path / "cache"))
     splits = data.load("mnist")
@@ -25,7 +25,7 @@ def test_mnist_by_a_second_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert np.allclose(splits.test[0][0, 0].numpy(), (pixels - 0.1307) / 0.3081, atol=1e-6)
 
 
-@pytest.mark.data
+@pytest.mark.data("MNIST/raw", "FashionMNIST/raw")
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
 def test_the_test_images_need_no_training_images(
     name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

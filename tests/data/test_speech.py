@@ -12,6 +12,7 @@ from scipy.io import wavfile
 
 from gridrun import data
 from gridrun.data import speech_commands, speech_kws01, spoken_digits
+from gridrun.data.copies import copy_of
 from gridrun.data.mfcc import mfcc
 from gridrun.data.waves import read_wave
 
@@ -196,20 +197,18 @@ def test_damaged_stored_features_are_named(tmp_path: Path) -> None:
         speech_kws01.read(folder)
 
 
-@pytest.mark.data
+@pytest.mark.data("speech_kws01")
 def test_the_real_features_have_twelve_classes() -> None:
-    if not (Path(os.environ["GRIDRUN_DATA"]) / "speech_kws01").is_dir():
-        pytest.skip("needs speech_kws01 in GRIDRUN_DATA")
     splits = data.load("speech_kws01")
     assert len(splits.train[1]) + len(splits.test[1]) == 1000
     assert splits.train[0].shape[1:] == (49, 10) and splits.test[1].unique().tolist() == list(range(12))
 
 
-@pytest.mark.data
+@pytest.mark.data("fsdd")
 def test_the_real_digits_are_told_apart_by_their_centres() -> None:
     """300 test clips, 30 a digit; the nearest mean of the training clips is right far above chance."""
-    if not (Path(os.environ["GRIDRUN_DATA"]) / "fsdd").is_dir():
-        pytest.skip("needs fsdd in GRIDRUN_DATA")
+    if part := copy_of("spoken_digits"):
+        pytest.skip(f"needs all clips, GRIDRUN_DATA has {part}")
     splits = data.load("spoken_digits")
     (x, y), (tests, labels) = splits.train, splits.test
     assert len(y) == 2700 and labels.bincount().tolist() == [30] * 10
