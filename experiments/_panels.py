@@ -7,7 +7,7 @@
 from experiments._published import published
 from experiments._robust import figure_path, title_beside_published
 from experiments._studies import panels
-from gridrun import reduce_keys, run, split
+from gridrun import get, reduce_keys, run, split
 from gridrun.figures import legend, lines, save
 from gridrun.stats import SUMMARY, flat
 from gridrun.table import Table
@@ -72,7 +72,7 @@ def figure_of(found, order):
     for study, rows in of_study.items():
         for axes, (key, points) in zip(rows, found.items()):
             frame = Table([p for p in points if p["study"] == study], ["method", key], "accuracy", LABELS).samples()
-            names = LABELS["accuracy"], LABELS["method"], UNDER[key][1]
+            names = LABELS["accuracy"], LABELS["method"], UNDER[key][1] + starts_of(key, points)
             lines(frame, key, *names, hue_order=order, axes=axes, level=UNDER[key][2])
             axes.locator_params(axis="x", nbins=4)
             axes.xaxis.set_major_formatter("{x:g}")
@@ -83,14 +83,27 @@ def table_of(found, order):
     """Mean, standard deviation and minimum over draws and seeds, beside the published means."""
     rows = [row for key, points in found.items() for row in _summed_up(key, points)]
     axes = ["network", "under", "method", "strength"]
-    orders = {"method": order, "under": [UNDER[key][0] for key in found]}
+    orders = {"method": order, "under": [UNDER[key][0] + starts_of(key, points) for key, points in found.items()]}
     return Table(rows, axes, [*(f"accuracy_{name}" for name in SUMMARY), "published"], LABELS, orders)
 
 
+def starts_of(key, points):
+    """Of how many random starts the worst is shown, where the key is one of an attack.
+
+    >>> starts_of("attack_size", [{"n_starts": 5}]), starts_of("level", [{"n_starts": 5}])
+    (', worst of 5 starts', '')
+    """
+    if EVALUATIONS[key][0] is not worst_case_accuracy:
+        return ""
+    counts = sorted({get(point, "n_starts") for point in points})
+    return "" if counts == [1] else f", worst of {' or '.join(map(str, counts))} starts"
+
+
 def _summed_up(key, points):
+    under = UNDER[key][0] + starts_of(key, points)
     statistics = {**SUMMARY, "n": lambda values: flat(values).size}
     points = [{**point, "network": title_beside_published(point)} for point in points]
     for row in reduce_keys(points, "accuracy", statistics, group_by=["study", "network", "method", key]):
         spread = row["accuracy_std"] if row["accuracy_n"] > 1 else None  # one number has none
         known = published(row["study"], row["method"], row[key]) if key == "level" else None
-        yield {**row, "accuracy_std": spread, "under": UNDER[key][0], "strength": row[key], "published": known}
+        yield {**row, "accuracy_std": spread, "under": under, "strength": row[key], "published": known}
