@@ -8,6 +8,7 @@ nothing goes through pyplot's global state. `save` writes it.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -201,9 +202,15 @@ def _finish(axes: Axes, x_label: str, y_label: str) -> Figure:
 
 @styled
 def legend(figure: Figure, source: int = 0, n_columns: int | None = None) -> Figure:
-    """One legend above all panels, of what the panel `source` shows."""
+    """One legend above all panels, of what the panel `source` shows: in as few rows as fit the figure's width, or in
+    `n_columns`."""
     handles, labels = figure.axes[source].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=n_columns or len(labels), handlelength=1.2)
+    for n_rows in range(1, len(labels) + 1):
+        columns = n_columns or math.ceil(len(labels) / n_rows)
+        made = figure.legend(handles, labels, loc="outside upper center", ncols=columns, handlelength=1.2)
+        if n_columns or columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+            break
+        made.remove()
     return figure
 
 

@@ -67,6 +67,18 @@ def test_a_misspelt_interval_and_an_empty_frame_say_so() -> None:
         figures.violins(frame().iloc[:0], "level", "accuracy", "method")
 
 
+def test_a_legend_has_as_few_rows_as_fit_the_width() -> None:
+    def rows_of(n_labels: int) -> tuple[int, bool]:
+        figure = figures.panels(width_mm=100, height_mm=40)
+        for i in range(n_labels):
+            figure.axes[0].plot([0], [0], label=f"a method by the number {i}")
+        (made,) = figures.legend(figure).legends
+        figure.draw_without_rendering()
+        return -(-n_labels // made._ncols), made.get_window_extent().width <= figure.bbox.width
+
+    assert [rows_of(n) for n in (1, 2, 7)] == [(1, True), (1, True), (4, True)]
+
+
 def test_saved_files_have_the_size_in_millimetres_and_text_as_text(tmp_path: Path) -> None:
     figure = figures.panels([2, 1], width_mm=100, height_mm=40)
     figures.violins(frame(), "level", "accuracy", "method", axes=figure.axes[0])
