@@ -14,11 +14,11 @@ On heartbeats forward noise (81.2) and both (80.2) lead as published, on spoken 
     python train.py -exp=mismatch_experiment [-size=real] [--where study=ecg] [-n_threads=2]
     python make_figures.py -exp=mismatch_experiment [-size=real] [--where study=ecg]
 
-Sizes are told in _robust.py; the default trains 48 networks on digits and synthetic sequences in minutes. The figure
-and the table (mean, std and min of all draws of both seeds; how probably a draw beats one of standard training, with
-the p value of a Mann-Whitney U test over draws, which speaks of these networks and not of others; what is published)
-go to figures/mismatch_experiment.{png,pdf,csv,md,tex}; the order of the methods beside that of the published means to
-mismatch_experiment_order.{csv,md,tex}.
+Sizes are told in _robust.py; the default trains 48 networks on digits and synthetic sequences, seven minutes on two
+cores. The figure and the table go to figures/mismatch_experiment.{png,pdf,csv,md,tex}: mean, std and min of all draws
+of both seeds; how probably a draw beats one of standard training, with the p value of a Mann-Whitney U test over draws,
+which speaks of these networks and not of others; and what is published. The order of the methods beside that of the
+published means goes to mismatch_experiment_order.{csv,md,tex}.
 """
 
 from experiments._published import MEAN, MIN, STD, places, published
