@@ -8,6 +8,7 @@ N forward-backward passes climb, two descend (the natural loss and the robustnes
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -31,8 +32,8 @@ NETWORKS: dict[
     str, tuple[Callable[[], nn.Module], tuple[int, ...], int]
 ] = {  # network, one sample, steps a measurement
     "digits_cnn": (lambda: CNN((1, 8, 8), 10, (16, 32), 3, 1, (128, 64)), (1, 8, 8), 20),
-    "cnn": (lambda: CNN((1, 28, 28), 10, (64, 64), 4, ((2, 1), (0, 0)), (256, 64)), (1, 28, 28), 1),
-    "ecg_lsnn": (lambda: LSNN((100, 2), 4), (100, 2), 1),
+    "cnn": (lambda: CNN((1, 28, 28), 10, (64, 64), 4, ((2, 1), (0, 0)), (256, 64)), (1, 28, 28), 4),
+    "ecg_lsnn": (lambda: LSNN((100, 2), 4), (100, 2), 4),
 }
 ATTACKS = {
     f"beta, N = {n}": (Method(0.25, ParameterAttack(n_attack_steps=n)), Schedule([1], [1e-3]), n + 2)
@@ -71,11 +72,11 @@ def _data(sample: tuple[int, ...], n: int) -> tuple[Tensor, Tensor]:
 
 
 def ratios(name: str, ways: Iterable[Way]) -> tuple[float, list[float]]:
-    """Seconds of a standard step, and each way's cost in such steps: the least of several rounds, each of which
-    measures all in turn."""
+    """Seconds of a standard step, and each way's cost in such steps: medians of several rounds, each of which measures
+    all in turn, since a machine's speed changes from one minute to the next."""
     rounds = [[seconds_of_a_step(name, way) for way in (STANDARD, *ways)] for _ in range(ROUNDS)]
-    standard, *others = map(min, zip(*rounds, strict=True))
-    return standard, [seconds / standard for seconds in others]
+    costs = [[seconds / standard for seconds in others] for standard, *others in rounds]
+    return statistics.median(each[0] for each in rounds), [statistics.median(of) for of in zip(*costs, strict=True)]
 
 
 def table(name: str) -> None:
