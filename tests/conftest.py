@@ -74,6 +74,12 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_study_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that a test loads chooses the study of its process: for that test alone."""
+    monkeypatch.setattr("gridrun.study._chosen", [])
+
+
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny_study.TinyStudy:
     """A study of two small experiments, with its own sessions/ where a user's would be."""
